@@ -1,0 +1,93 @@
+# Everything runs from .venv and node_modules, made here from the locks; nothing is global.
+PYTHON ?= python3
+WORKERS ?= auto
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP_INSTALL := $(PY) -m pip --disable-pip-version-check install -q
+# No build isolation: what comes as source is built by the locked tools too.
+LOCKED := $(PIP_INSTALL) --no-build-isolation --require-hashes -r
+UV ?= uv
+COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+DEBIAN_REDIS ?= /usr/bin/redis-server
+DEBIAN_POSTGRES ?= $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
+CODE := voketag consumers producers tests benchmarks
+
+# npm and node from PATH if both are there, else the ones in the PyPI wheel.
+ifneq ($(and $(shell command -v node),$(shell command -v npm)),)
+NPM := npm
+else
+NPM := $(VENV)/bin/npm
+NODE_STAMP := $(VENV)/.stamp-node
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+endif
+
+VENV_STAMP := $(VENV)/.stamp-venv
+RUN_STAMP := $(VENV)/.stamp-run
+DEV_STAMP := $(VENV)/.stamp-dev
+NPM_STAMP := node_modules/.stamp
+
+.PHONY: help run demo test test-debian lint format lock clean
+.DEFAULT_GOAL := help
+# Two pips at once in one environment would break it.
+.NOTPARALLEL:
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+run: $(RUN_STAMP) $(NPM_STAMP) ## set up what is missing, then start the whole system; Ctrl-C stops it
+	@exec $(VENV)/bin/voketag run
+
+demo: $(RUN_STAMP) $(NPM_STAMP) ## run the main job once against a throw-away stack
+	@exec $(VENV)/bin/voketag demo
+
+test: $(DEV_STAMP) $(NPM_STAMP) ## run every test, on WORKERS processes (default: one a core)
+	$(PY) -m pytest -n $(WORKERS)
+
+test-debian: $(DEV_STAMP) $(NPM_STAMP) ## the same against Debian's redis-server and PostgreSQL
+	TEST_REDIS_SERVER=$(DEBIAN_REDIS) TEST_POSTGRES_BIN=$(DEBIAN_POSTGRES) $(PY) -m pytest -n $(WORKERS)
+
+lint: $(DEV_STAMP) ## ruff check, ruff format --check, mypy --strict
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy $(wildcard $(CODE))
+
+format: $(DEV_STAMP) ## let ruff fix and format the code
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+lock: ## compile requirements/*.txt anew from pyproject.toml (needs uv)
+	$(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/run.txt
+	$(COMPILE) -c requirements/dev.txt --group pyproject.toml:build -o requirements/build.txt
+	$(COMPILE) --group pyproject.toml:node -o requirements/node.txt
+
+clean: ## remove what make built (.venv, node_modules, caches); data in .voketag stays
+	rm -rf $(VENV) node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV_STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "VokeTag needs Python 3.11 or newer and '$(PYTHON)' is not: say make PYTHON=python3.12 or the like." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make a virtual environment: on Debian or Ubuntu, apt install python3-venv." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(RUN_STAMP): requirements/build.txt requirements/run.txt pyproject.toml | $(VENV_STAMP)
+	$(LOCKED) requirements/build.txt
+	$(LOCKED) requirements/run.txt
+	$(PIP_INSTALL) --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+$(DEV_STAMP): requirements/dev.txt $(RUN_STAMP)
+	$(LOCKED) requirements/dev.txt
+	@touch $@
+
+$(VENV)/.stamp-node: requirements/node.txt | $(VENV_STAMP)
+	$(LOCKED) requirements/node.txt
+	@touch $@
+
+$(NPM_STAMP): package.json package-lock.json $(NODE_STAMP)
+	$(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@

@@ -1,0 +1,74 @@
+"""score: gives each accepted scan its score of record, in order per product.
+
+Needs Redis alone. The history of a batch's products is read in one round trip; what follows from
+the batch, new histories and scored entries, is written in the instant that acknowledges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from uuid import UUID
+
+from voketag import acceptance, events, intake
+from voketag.acceptance import Accepted
+from voketag.consumer import Consumer
+from voketag.events import ScoredScan
+from voketag.process import Wires, run_consumer
+from voketag.redis_connection import Command
+from voketag.risk.history import History, sighting
+from voketag.streams import Entry, add
+
+
+def build(wires: Wires) -> Consumer:
+    """The consumer of the scan streams."""
+    shards = range(wires.settings.shards)
+    streams = {events.scans(shard): shard for shard in shards}
+    return Consumer("score", tuple(streams), partial(_handle, wires, streams))
+
+
+async def _handle(
+    wires: Wires, shards: dict[str, int], entries: Sequence[Entry]
+) -> Sequence[Command]:
+    shard = shards[entries[0].stream]
+    accepted = [acceptance.decode(entry.fields or {}) for entry in entries]
+    known = list(dict.fromkeys(item.scan.product_id for item in accepted if item.product))
+    stored = await intake.histories(wires.streams.redis, shard, known)
+    history = dict(zip(known, stored, strict=True))
+    return score_in_order(shard, accepted, history)
+
+
+def score_in_order(
+    shard: int, accepted: Sequence[Accepted], stored: dict[UUID, History | None]
+) -> list[Command]:
+    """Score scans one after another, each from the history the ones before it left.
+
+    `stored` holds each known product's history, None where Redis has none: then the one that the
+    scan was accepted with is taken.
+    """
+    commands: list[Command] = []
+    changed: dict[UUID, History] = {}
+    for item in accepted:
+        product_id = item.scan.product_id
+        before = changed.get(product_id) or stored.get(product_id) or item.history
+        seen = sighting(item.scan)
+        record = acceptance.judge(item.scan, item.product, before, item.signals)
+        told = item.told()
+        scored = ScoredScan(
+            scan=item.scan,
+            assessment=record.assessment,
+            product=item.product,
+            history=record.history,
+            answered=None if told == record else told,
+            first_of_day=item.product is not None and not before.has_day_of(seen),
+        )
+        if item.product is not None:
+            changed[product_id] = before.after(seen)
+            commands.append(intake.forget_waiting(shard, item.scan))
+        commands.append(add(events.scored(shard), events.encode(scored)))
+    commands += [intake.remember(shard, key, history) for key, history in changed.items()]
+    return commands
+
+
+if __name__ == "__main__":
+    run_consumer(build)

@@ -1,0 +1,1 @@
+"""The ingress processes: what writes events into the streams."""

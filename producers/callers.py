@@ -1,0 +1,72 @@
+"""Who posts: keyed hashes in place of personal data, what may be known without them, and limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from producers.scan_requests import Device, device_text
+from voketag import metrics
+from voketag.addresses import PersonalHash, client_address, limited_unit
+from voketag.geo import AddressRanges, Geo
+from voketag.probes import ProbeTally
+from voketag.risk.clients import is_automation
+from voketag.settings import Settings
+from voketag.web import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One caller. `country` is that of its address, None where it is not known."""
+
+    address_hash: str
+    device_hash: str
+    country: str | None
+    automated: bool
+    datacenter: bool
+
+
+class Callers:
+    """Tells callers apart and holds them to the limits."""
+
+    def __init__(self, settings: Settings, geo: Geo, datacenters: AddressRanges) -> None:
+        self._settings = settings
+        self._geo = geo
+        self._datacenters = datacenters
+        self._hash = PersonalHash(settings.hash_key)
+        self.probes = ProbeTally(settings.scan_rate_limit)
+
+    def identify(self, request: web.Request, device: Device | None, now_ms: int) -> Caller:
+        """The caller of a request; a browser says no more than its user agent and address."""
+        address = client_address(request.remote, request.headers, self._settings.trusted_proxies)
+        agent = request.headers.get("User-Agent")
+        unit = limited_unit(address)
+        told = device_text(device)
+        device_key = f"browser\x00{agent or ''}\x00{unit}" if told is None else told
+        return Caller(
+            address_hash=self._hash("address", unit, now_ms),
+            device_hash=self._hash("device", device_key, now_ms),
+            country=None if address is None else self._geo.country(address),
+            automated=is_automation(agent),
+            datacenter=address is not None and self._datacenters.contains(address),
+        )
+
+    def note_bad_token(self, caller: Caller, now_ms: int) -> None:
+        """Count a token we did not sign. Raises Problem 429 past the caller's limit of them."""
+        metrics.BAD_TOKENS.inc()
+        wait_ms = self.probes.note(caller.address_hash, caller.device_hash, now_ms)
+        if wait_ms:
+            raise self.too_many(wait_ms)
+
+    def too_many(self, wait_ms: int) -> Problem:
+        """The answer to a caller who has to wait."""
+        metrics.REFUSED.labels("rate_limited").inc()
+        limit, wait_s = self._settings.scan_rate_limit, max(1, -(-wait_ms // 1000))
+        headers = {
+            "Retry-After": str(wait_s),
+            "RateLimit-Policy": f'"scans";q={limit};w=60',
+            "RateLimit": f'"scans";r=0;t={wait_s}',
+        }
+        detail = f"{limit} scans a minute are accepted from one address; wait {wait_s} s."
+        return Problem(429, "too_many_scans", detail, headers)

@@ -1,0 +1,214 @@
+"""scan: answers phones. One durable round trip a scan; a forged token costs none at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from producers import scan_page
+from producers.callers import Callers
+from producers.scan_reports import Reports
+from producers.scan_requests import (
+    ReportAnswer,
+    ReportRequest,
+    ScanAnswer,
+    ScanRecord,
+    ScanRequest,
+    answer,
+    country_of,
+    location_of,
+    record,
+    scan_id_of,
+)
+from voketag import identifiers, metrics
+from voketag.acceptance import Accepted
+from voketag.errors import InvalidField, Unavailable
+from voketag.events import Assessment, Scan, Told
+from voketag.geo import AddressRanges, Geo
+from voketag.intake import REPLAY_WINDOW_S, Found, Limited, Unknown
+from voketag.process import Wires, main, open_wires
+from voketag.records import scans
+from voketag.settings import Settings
+from voketag.web import Route, application, json_response, not_found, path_id, read_body, serve
+
+FLUSH_EVERY_S = 1.0
+# A scan id whose own time is younger than this is still remembered by Redis, if it was accepted:
+# it may lie 5 minutes ahead of its acceptance. Older ones are looked up in Postgres.
+_REMEMBERED_MS = REPLAY_WINDOW_S * 1000 - 5 * 60_000
+_NOT_RECOGNISED = Told(Assessment("not_recognised"))
+_decoder = msgspec.json.Decoder(ScanRequest)
+log = structlog.get_logger()
+
+
+class Scanning:
+    """Scans over their wires: accepted, answered, looked up."""
+
+    def __init__(self, wires: Wires, callers: Callers) -> None:
+        self._wires = wires
+        self._callers = callers
+
+    async def post_scan(self, request: web.Request) -> web.Response:
+        """Answer one scan."""
+        body = await read_body(request, _decoder)
+        now_ms = time.time_ns() // 1_000_000
+        scan_id, country = scan_id_of(body, now_ms), country_of(body)
+        caller = self._callers.identify(request, body.device, now_ms)
+        product_id = self._wires.settings.token_keys.verify(body.token)
+        if product_id is None:
+            self._callers.note_bad_token(caller, now_ms)
+            return json_response(answer(scan_id, None, _NOT_RECOGNISED))
+        scan = Scan(
+            scan_id=scan_id,
+            product_id=product_id,
+            received_at_ms=now_ms,
+            ip_hash=caller.address_hash,
+            fingerprint_hash=caller.device_hash,
+            country=country or caller.country,
+            location=location_of(body),
+            automated=caller.automated,
+            datacenter=caller.datacenter,
+        )
+        return await self._accept(scan, named_by_caller=body.scan_id is not None)
+
+    async def _accept(self, scan: Scan, *, named_by_caller: bool) -> web.Response:
+        age_ms = scan.received_at_ms - identifiers.at_ms(scan.scan_id)
+        if named_by_caller and age_ms > _REMEMBERED_MS:
+            stored = await self._stored(scan.scan_id)
+            if stored is not None:
+                _same_product(scan, stored.product_id)
+                return json_response(answer(scan.scan_id, stored.product, stored.answered))
+        intake = self._wires.intake
+        outcome = await intake.offer(scan, remember=named_by_caller)
+        if isinstance(outcome, Unknown):
+            found = await self._look_up(scan.product_id)
+            outcome = await intake.offer(scan, remember=named_by_caller, found=found)
+        if isinstance(outcome, Limited):
+            raise self._callers.too_many(outcome.retry_after_ms)
+        if not isinstance(outcome, Accepted):
+            raise TypeError(f"intake gave {outcome!r} for a scan with its product")
+        _same_product(scan, outcome.scan.product_id)
+        told = outcome.told()
+        metrics.SCANS.labels(told.assessment.verdict).inc()
+        return json_response(answer(scan.scan_id, outcome.product, told))
+
+    async def _look_up(self, product_id: UUID) -> Found:
+        """A product that is not in the cache, and its history. Nothing is kept of a product that
+        does not exist: it may be stored in the next moment.
+        """
+        async with self._wires.database.connection() as connection:
+            found = await scans.product_for_scan(connection, product_id)
+            if found is None:
+                return Found(None)
+            product, recalled = found
+            history = await scans.history_of(connection, product_id)
+        if recalled:
+            await self._wires.intake.recall(product.batch_id)
+        return Found(product, history)
+
+    async def _stored(self, scan_id: UUID) -> scans.StoredScan | None:
+        async with self._wires.database.connection() as connection:
+            return await scans.stored_scan(connection, scan_id)
+
+    async def get_scan(self, request: web.Request) -> web.Response:
+        """The record of a scan, once it is stored."""
+        stored = await self._stored(path_id(request))
+        if stored is None:
+            raise not_found("No scan with this id is stored (yet).")
+        return json_response(record(stored.scan_id, stored.product, stored.record, stored.answered))
+
+
+def _same_product(scan: Scan, product_id: UUID | None) -> None:
+    """A scan id stands for one scan of one product."""
+    if product_id is not None and product_id != scan.product_id:
+        raise InvalidField(
+            "scan_id", "It was used for a scan of another product; take a new one.", "scan_id_used"
+        )
+
+
+def routes(scanning: Scanning, reports: Reports) -> list[Route]:
+    """The route table of the scan service."""
+    return [
+        Route(
+            "POST",
+            "/v1/scans",
+            scanning.post_scan,
+            "Scan a product",
+            {200: ScanAnswer},
+            body=ScanRequest,
+            problems=(429, 503),
+        ),
+        Route(
+            "GET",
+            "/v1/scans/{id}",
+            scanning.get_scan,
+            "The record of a scan",
+            {200: ScanRecord},
+            problems=(503,),
+        ),
+        Route(
+            "POST",
+            "/v1/reports",
+            reports.post_report,
+            "Report a product",
+            {202: ReportAnswer},
+            body=ReportRequest,
+            problems=(404, 429, 503),
+        ),
+        Route(
+            "GET",
+            "/r/{token}",
+            scan_page.page,
+            "The page a phone's camera opens; it never counts as a scan",
+            {200: "text/html"},
+        ),
+    ]
+
+
+async def _flush_probes(wires: Wires, callers: Callers) -> None:
+    """Tell Redis, once a second, what bad tokens said of addresses and devices."""
+    while True:
+        await asyncio.sleep(FLUSH_EVERY_S)
+        counts = callers.probes.drain()
+        if not counts:
+            continue
+        try:
+            await wires.intake.note_probes(counts)
+        except Unavailable as error:
+            callers.probes.restore(counts)
+            log.warning("waiting", error=str(error))
+
+
+@contextlib.asynccontextmanager
+async def opened(wires: Wires) -> AsyncIterator[web.Application]:
+    """The scan service, with what it does beside answering."""
+
+    async def ready() -> None:
+        await wires.streams.ping()
+        await wires.database.ping()
+
+    ranges = AddressRanges.read(wires.settings.datacenter_ranges)
+    callers = Callers(wires.settings, Geo.open(wires.settings.geo_database), ranges)
+    table = routes(Scanning(wires, callers), Reports(wires, callers))
+    flushing = asyncio.create_task(_flush_probes(wires, callers))
+    try:
+        yield application("VokeTag scan", table, ready)
+    finally:
+        flushing.cancel()
+        await asyncio.gather(flushing, return_exceptions=True)
+
+
+async def run(settings: Settings, stopping: asyncio.Event) -> None:
+    """The scan process."""
+    async with open_wires(settings, database=True) as wires, opened(wires) as app:
+        await serve(app, settings, settings.scan_port, stopping)
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,80 @@
+"""Reports of people: stored, and a signal for the product's risk, once an address."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from producers.callers import Caller, Callers
+from producers.scan_requests import ReportAnswer, ReportRequest
+from voketag import identifiers
+from voketag.errors import InvalidField
+from voketag.process import Wires
+from voketag.records import reports, scans
+from voketag.web import Problem, json_response, read_body
+
+_decoder = msgspec.json.Decoder(ReportRequest)
+
+
+class Reports:
+    """POST /v1/reports over its wires."""
+
+    def __init__(self, wires: Wires, callers: Callers) -> None:
+        self._wires = wires
+        self._callers = callers
+
+    async def post_report(self, request: web.Request) -> web.Response:
+        """Take a report. The signal is set first: setting it twice counts once, so that a caller
+        who tries again after a failure changes nothing.
+        """
+        body = await read_body(request, _decoder)
+        _check(body)
+        now_ms = time.time_ns() // 1_000_000
+        caller = self._callers.identify(request, None, now_ms)
+        product_id = await self._reported_product(body, caller, now_ms)
+        report_id = identifiers.new_id()
+        if product_id is not None:
+            await self._wires.intake.report(product_id, caller.address_hash)
+        async with self._wires.database.connection() as connection:
+            await reports.insert_report(
+                connection,
+                report_id,
+                product_id,
+                None if body.scan_id is None else UUID(body.scan_id),
+                body.reason,
+                body.description,
+                body.email,
+                bytes.fromhex(caller.address_hash),
+            )
+        return json_response(ReportAnswer(report_id), 202)
+
+    async def _reported_product(
+        self, body: ReportRequest, caller: Caller, now_ms: int
+    ) -> UUID | None:
+        if body.scan_id is not None:
+            async with self._wires.database.connection() as connection:
+                stored = await scans.stored_scan(connection, UUID(body.scan_id))
+            if stored is None:
+                raise Problem(404, "unknown_scan", "No scan with this id is stored (yet).")
+            return stored.product_id
+        product_id = self._wires.settings.token_keys.verify(body.token or "")
+        if product_id is None:
+            self._callers.note_bad_token(caller, now_ms)
+        else:
+            async with self._wires.database.connection() as connection:
+                if await scans.product_for_scan(connection, product_id) is not None:
+                    return product_id
+        raise Problem(404, "unknown_token", "We know no product with this token.")
+
+
+def _check(body: ReportRequest) -> None:
+    if (body.scan_id is None) == (body.token is None):
+        raise InvalidField("scan_id", "Exactly one of scan_id and token is needed.")
+    if body.email is not None and "@" not in body.email:
+        raise InvalidField("email", "An e-mail address with an @ is accepted.")
+    for name, text in (("description", body.description), ("email", body.email)):
+        if text is not None and "\x00" in text:
+            raise InvalidField(name, "Text without NUL characters is accepted.")

@@ -1,0 +1,1 @@
+"""VokeTag proves that a physical product is genuine."""

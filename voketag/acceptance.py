@@ -1,0 +1,64 @@
+"""An accepted scan with what was known at that instant, and what is told from it.
+
+The intake script writes these facts into the stream entry beside the event. Ingress answers from
+them; the score group can later recompute that answer exactly from the entry alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from voketag import events
+from voketag.events import Product, Scan, Signals, Told
+from voketag.risk import score
+from voketag.risk.history import EMPTY, History, Sighting, sighting
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A scan, its product (None: no batch holds it), and the product's history before it."""
+
+    scan: Scan
+    product: Product | None
+    history: History
+    signals: Signals
+
+    def told(self) -> Told:
+        """What the person is told: the score from the history as it stood."""
+        return judge(self.scan, self.product, self.history, self.signals)
+
+
+def judge(scan: Scan, product: Product | None, history: History, signals: Signals) -> Told:
+    """Assessment and summary of a scan given the history before it."""
+    assessment = score.assess(scan, product, history, signals)
+    if product is None:
+        return Told(assessment)
+    return Told(assessment, history.after(sighting(scan)).summary())
+
+
+def decode(fields: Mapping[str, bytes]) -> Accepted:
+    """The accepted scan of a stream entry. Raises Rejected for another shape."""
+    return from_parts(
+        events.decode(fields, Scan),
+        fields.get("product", b""),
+        fields.get("history", b""),
+        fields.get("tail", b""),
+        fields.get("signals", b""),
+    )
+
+
+def from_parts(scan: Scan, product: bytes, history: bytes, tail: bytes, signals: bytes) -> Accepted:
+    """An accepted scan from the intake script's pieces, each JSON or empty.
+
+    `history` is what the score group has stored, `tail` the scans accepted since, oldest first.
+    """
+    known = events.decode_json(history, History) if history else EMPTY
+    for seen in events.decode_json(tail, list[Sighting]) if tail else ():
+        known = known.after(seen)
+    return Accepted(
+        scan,
+        events.decode_json(product, Product) if product else None,
+        known,
+        events.decode_json(signals, Signals) if signals else Signals(),
+    )

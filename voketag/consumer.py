@@ -1,0 +1,251 @@
+"""A consumer as data, and the one loop that runs all of them.
+
+Three failures, three behaviours: Rejected buries the entry; Unavailable keeps everything pending
+and waits; anything else is tried again entry by entry, buried after some attempts, and stops the
+process after several burials in a row, because a bad deploy must not drain a stream into the dead
+letters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from voketag import metrics
+from voketag.errors import Fenced, Rejected, Unavailable
+from voketag.redis_connection import Command
+from voketag.streams import Entry, Streams
+
+LEASE_MS = 3000
+RENEW_EVERY_S = 1.0
+PENDING_EVERY_S = 1.0
+ATTEMPTS = 5
+BURIALS_IN_A_ROW = 10
+PAUSE_MIN_S = 0.05
+PAUSE_MAX_S = 2.0
+
+Handle = Callable[[Sequence[Entry]], Awaitable[Sequence[Command]]]
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """What one group does with its streams.
+
+    `handle` processes entries of one stream in order and gives the Redis commands that follow from
+    them; the loop carries those out in the instant in which it acknowledges the entries. `tick`,
+    where there is one, runs by itself and after entries were handled; it gives the seconds until
+    it wants to run again. `buried` hears of each entry that was given up, with the reason.
+    """
+
+    group: str
+    streams: tuple[str, ...]
+    handle: Handle
+    batch: int = 200
+    tick: Callable[[], Awaitable[float]] | None = None
+    buried: Callable[[Entry, str], Awaitable[None]] | None = None
+
+
+class BadDeploy(Exception):
+    """Nothing but burials: the process stops rather than bury the whole stream."""
+
+
+class Loop:
+    """Runs one Consumer: owns its fair share of the streams and works on each until stopped."""
+
+    def __init__(self, consumer: Consumer, streams: Streams) -> None:
+        self.consumer = consumer
+        self.streams = streams
+        self._stopping = asyncio.Event()
+        self._handled = asyncio.Event()
+        self._work: dict[str, asyncio.Task[None]] = {}
+        self._released: set[str] = set()
+        self._burials_in_a_row = 0
+
+    def stop(self) -> None:
+        """Finish what is in hand, then end."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until stopped. Raises BadDeploy, or whatever bug ended a task."""
+        tasks = [asyncio.create_task(self._keep_leases(), name="leases")]
+        if self.consumer.tick is not None:
+            tasks.append(asyncio.create_task(self._tick(self.consumer.tick), name="tick"))
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            self._stopping.set()
+            await asyncio.gather(*self._work.values(), *tasks, return_exceptions=True)
+            await self._leave()
+
+    # ------------------------------------------------------------------ ownership
+
+    async def _keep_leases(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                await self._share_streams()
+            except Unavailable as error:
+                log.warning("waiting", group=self.consumer.group, error=str(error))
+            for stream, task in list(self._work.items()):
+                if task.done():
+                    del self._work[stream]
+                    task.result()  # a bug or BadDeploy in a stream's task ends the process
+            await self._pause(RENEW_EVERY_S)
+
+    async def _share_streams(self) -> None:
+        """Renew what is owned, give up what is more than a fair share, take what is free."""
+        group = self.consumer.group
+        now_ms = time.time_ns() // 1_000_000
+        alive = await self.streams.beat(group, LEASE_MS, now_ms, metrics.snapshot())
+        fair = -(-len(self.consumer.streams) // max(alive, 1))
+        for stream in self.consumer.streams:
+            working = stream in self._work
+            if working and len(self._work) - len(self._released) > fair:
+                self._released.add(stream)  # its task ends after the batch in hand
+            if working or len(self._work) < fair:
+                owned = await self.streams.own(stream, group, LEASE_MS)
+                if working and not owned:
+                    self._released.add(stream)  # overtaken while this process was stalled
+                elif owned and not working:
+                    self._released.discard(stream)
+                    self._work[stream] = asyncio.create_task(self._consume(stream), name=stream)
+
+    async def _leave(self) -> None:
+        with contextlib.suppress(Unavailable):  # leases run out by themselves
+            for stream in self.consumer.streams:
+                await self.streams.disown(stream, self.consumer.group)
+            await self.streams.leave(self.consumer.group)
+
+    # ------------------------------------------------------------------ one stream
+
+    async def _consume(self, stream: str) -> None:
+        """Work on a stream while it is ours: first what a predecessor left, then what comes.
+
+        The pending entries are looked at again every second: an owner that was overtaken while its
+        read was under way may have been given entries that it then had to leave.
+        """
+        group = self.consumer.group
+        pause_s = PAUSE_MIN_S
+        pending, looked_at_s = True, 0.0
+        with contextlib.suppress(Unavailable):  # read() makes a missing group as well, but warns
+            await self.streams.ensure_group(stream, group)
+        while not self._stopping.is_set() and stream not in self._released:
+            try:
+                if time.monotonic() - looked_at_s > PENDING_EVERY_S:
+                    pending, looked_at_s = True, time.monotonic()
+                entries = await self.streams.read(
+                    stream, group, pending=pending, count=self.consumer.batch
+                )
+                if entries:
+                    await self._process(entries)
+                else:
+                    pending = False
+                pause_s = PAUSE_MIN_S
+            except Fenced:
+                break
+            except Unavailable as error:
+                # Everything stays pending in Redis: read it again from there once it is back.
+                log.warning("waiting", stream=stream, group=group, error=str(error))
+                pending = True
+                await self._pause(pause_s)
+                pause_s = min(pause_s * 2, PAUSE_MAX_S)
+        self._released.discard(stream)
+        with contextlib.suppress(Unavailable):  # a lease runs out by itself
+            await self.streams.disown(stream, group)
+
+    async def _process(self, entries: Sequence[Entry]) -> None:
+        entries = await self._without_lost(entries)
+        if not entries:
+            return
+        started = time.perf_counter()
+        try:
+            commands = await self.consumer.handle(entries)
+        except (Unavailable, Fenced):
+            raise
+        except Exception as error:
+            if len(entries) == 1:
+                await self._retry(entries[0], error)
+            else:
+                log.warning("batch failed: entry by entry now", error=repr(error))
+                for entry in entries:
+                    await self._process([entry])
+            return
+        await self.streams.complete(self.consumer.group, entries, commands)
+        self._burials_in_a_row = 0
+        self._note_handled(entries[0].stream, len(entries), time.perf_counter() - started)
+
+    async def _retry(self, entry: Entry, error: Exception) -> None:
+        """Try one entry again until it succeeds or is given up."""
+        attempts = 1
+        while not isinstance(error, Rejected) and attempts < ATTEMPTS:
+            await self._pause(PAUSE_MIN_S * 2**attempts)
+            attempts += 1
+            try:
+                commands = await self.consumer.handle([entry])
+            except (Unavailable, Fenced):
+                raise
+            except Exception as again:
+                error = again
+                continue
+            await self.streams.complete(self.consumer.group, [entry], commands)
+            self._burials_in_a_row = 0
+            return
+        await self._bury(entry, error, attempts)
+
+    async def _bury(self, entry: Entry, error: Exception, attempts: int) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        if self.consumer.buried is not None:
+            await self.consumer.buried(entry, reason)
+        await self.streams.bury(self.consumer.group, entry, reason, attempts)
+        log.error(
+            "buried", stream=entry.stream, entry_id=entry.entry_id, error=reason, exc_info=error
+        )
+        metrics.BURIED.labels(entry.stream, self.consumer.group).inc()
+        self._burials_in_a_row += 1
+        if self._burials_in_a_row >= BURIALS_IN_A_ROW:
+            raise BadDeploy(f"{BURIALS_IN_A_ROW} burials in a row, the last for {reason}")
+
+    async def _without_lost(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Entries that were deleted while pending are data loss: said loudly, then let go."""
+        lost = [entry for entry in entries if entry.fields is None]
+        if lost:
+            ids = [entry.entry_id for entry in lost]
+            log.critical("entries deleted before they were handled", entry_ids=ids)
+            metrics.LOST.labels(lost[0].stream, self.consumer.group).inc(len(lost))
+            await self.streams.complete(self.consumer.group, lost)
+        return [entry for entry in entries if entry.fields is not None]
+
+    # ------------------------------------------------------------------ time
+
+    def _note_handled(self, stream: str, count: int, took_s: float) -> None:
+        metrics.HANDLED.labels(stream, self.consumer.group).inc(count)
+        metrics.HANDLE_SECONDS.labels(self.consumer.group).observe(took_s)
+        self._handled.set()
+
+    async def _tick(self, tick: Callable[[], Awaitable[float]]) -> None:
+        while not self._stopping.is_set():
+            self._handled.clear()
+            try:
+                delay_s = await tick()
+            except Unavailable as error:
+                log.warning("waiting", group=self.consumer.group, error=str(error))
+                delay_s = PAUSE_MAX_S
+            except Exception as error:
+                log.exception("tick failed", group=self.consumer.group, exc_info=error)
+                delay_s = PAUSE_MAX_S
+            await self._pause(delay_s, woken_by=self._handled)
+
+    async def _pause(self, pause_s: float, woken_by: asyncio.Event | None = None) -> None:
+        """Wait `pause_s` seconds, less where the process is stopped or `woken_by` is set."""
+        events = [self._stopping] if woken_by is None else [self._stopping, woken_by]
+        waits = [asyncio.create_task(event.wait()) for event in events]
+        try:
+            await asyncio.wait(waits, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()

@@ -1,0 +1,123 @@
+"""Every metric of the pipeline, in one place.
+
+Times are in seconds. The HTTP processes serve their own; a consumer, which has no port, leaves its
+figures in Redis with its heartbeat, and ops serves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+
+REGISTRY = CollectorRegistry()
+_REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+REQUESTS = Counter(
+    "voketag_http_requests_total",
+    "HTTP requests answered, by route and status.",
+    ("method", "route", "status"),
+    registry=REGISTRY,
+)
+REQUEST_SECONDS = Histogram(
+    "voketag_http_request_seconds",
+    "Time from a request's head to its answer, by route.",
+    ("route",),
+    buckets=_REQUEST_BUCKETS,
+    registry=REGISTRY,
+)
+SCANS = Counter(
+    "voketag_scans_total",
+    "Scans answered, by verdict; a bad signature is counted apart from an unknown product.",
+    ("verdict",),
+    registry=REGISTRY,
+)
+BAD_TOKENS = Counter(
+    "voketag_bad_tokens_total", "Tokens we did not sign, rejected without I/O.", registry=REGISTRY
+)
+REFUSED = Counter(
+    "voketag_scans_refused_total",
+    "Scans not accepted, by reason: rate_limited, unavailable.",
+    ("reason",),
+    registry=REGISTRY,
+)
+HANDLED = Counter(
+    "voketag_entries_handled_total",
+    "Stream entries handled and acknowledged.",
+    ("stream", "group"),
+    registry=REGISTRY,
+)
+HANDLE_SECONDS = Histogram(
+    "voketag_handle_seconds",
+    "Time a group takes for one batch of entries.",
+    ("group",),
+    buckets=_REQUEST_BUCKETS,
+    registry=REGISTRY,
+)
+BURIED = Counter(
+    "voketag_entries_buried_total",
+    "Entries moved to the dead letters.",
+    ("stream", "group"),
+    registry=REGISTRY,
+)
+LOST = Counter(
+    "voketag_entries_lost_total",
+    "Entries deleted before they were handled: data loss, to be alarmed on.",
+    ("stream", "group"),
+    registry=REGISTRY,
+)
+TRIMMED = Counter(
+    "voketag_entries_trimmed_total",
+    "Entries removed from a stream after every registered group had finished them.",
+    ("stream",),
+    registry=REGISTRY,
+)
+DEFAULT_PARTITION_ROWS = Gauge(
+    "voketag_default_partition_rows",
+    "Rows in a DEFAULT partition; anything but 0 means a missing partition.",
+    registry=REGISTRY,
+)
+
+Sample = tuple[str, dict[str, str], float]
+_samples = msgspec.json.Decoder(list[Sample])
+
+
+def snapshot() -> bytes:
+    """This process's samples, those of the metrics it never touched aside, as JSON."""
+    samples: list[Sample] = [
+        (sample.name, sample.labels, sample.value)
+        for metric in REGISTRY.collect()
+        if any(sample.value for sample in metric.samples if not sample.name.endswith("_created"))
+        for sample in metric.samples
+        if not sample.name.endswith("_created")
+    ]
+    return msgspec.json.encode(samples)
+
+
+def exposition(left: Mapping[tuple[str, str], bytes] | None = None) -> bytes:
+    """The metrics in the Prometheus text format: this process's own, and the snapshots that other
+    processes left, by (process, boot id), told apart by the labels `process` and `boot`.
+    """
+    return generate_latest(_Merged(left or {}))
+
+
+class _Merged:
+    def __init__(self, left: Mapping[tuple[str, str], bytes]) -> None:
+        self._left = left
+
+    def collect(self) -> Iterable[Metric]:
+        others: dict[str, list[Sample]] = {}
+        for (process, boot_id), data in self._left.items():
+            for name, labels, value in _samples.decode(data):
+                labelled = {**labels, "process": process, "boot": boot_id}
+                others.setdefault(name, []).append((name, labelled, value))
+        for metric in REGISTRY.collect():
+            suffixes = _SUFFIXES.get(metric.type, ("",))
+            for name in (metric.name + suffix for suffix in suffixes):
+                for sample in others.get(name, ()):
+                    metric.add_sample(*sample)
+            yield metric
+
+
+_SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}

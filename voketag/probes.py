@@ -1,0 +1,76 @@
+"""Bad tokens, summed in the process: a flood of forgeries costs no I/O and fills nothing.
+
+Tokens we did not sign are counted by the keyed hash of address and device, in a bounded table that
+is drained to Redis once a second, where it becomes a risk signal. The limit of bad tokens a minute
+is a sliding window of its own, kept here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MINUTE_MS = 60_000
+MOST_ADDRESSES = 20_000
+MOST_TALLIES = 20_000
+
+
+@dataclass(slots=True)
+class _Window:
+    minute: int
+    count: int
+    previous: int
+
+
+class ProbeTally:
+    """Counts bad tokens. `limit` a minute for one address; 0 for none."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._windows: dict[str, _Window] = {}
+        self._tallies: dict[str, int] = {}
+
+    def note(self, address_hash: str, device_hash: str, now_ms: int) -> int:
+        """Count a bad token; gives 0, or the milliseconds to wait where the limit is used up."""
+        for hashed in (address_hash, device_hash):
+            # A full table goes on counting those it knows: under a flood from everywhere, what
+            # one address did is no longer the signal.
+            if hashed in self._tallies or len(self._tallies) < MOST_TALLIES:
+                self._tallies[hashed] = self._tallies.get(hashed, 0) + 1
+        return self._within_limit(address_hash, now_ms) if self._limit else 0
+
+    def drain(self) -> dict[str, int]:
+        """What was counted since the last drain, by hash."""
+        tallies, self._tallies = self._tallies, {}
+        return tallies
+
+    def restore(self, tallies: dict[str, int]) -> None:
+        """Take back a drain that could not be delivered."""
+        for hashed, count in tallies.items():
+            if hashed in self._tallies or len(self._tallies) < MOST_TALLIES:
+                self._tallies[hashed] = self._tallies.get(hashed, 0) + count
+
+    def _within_limit(self, address_hash: str, now_ms: int) -> int:
+        minute, into_ms = divmod(now_ms, MINUTE_MS)
+        window = self._windows.get(address_hash)
+        if window is None:
+            if len(self._windows) >= MOST_ADDRESSES:
+                self._forget_old(minute)
+            window = self._windows[address_hash] = _Window(minute, 0, 0)
+        elif window.minute != minute:
+            window.previous = window.count if window.minute == minute - 1 else 0
+            window.minute, window.count = minute, 0
+        left = (MINUTE_MS - into_ms) / MINUTE_MS
+        if window.previous * left + window.count + 1 > self._limit:
+            return MINUTE_MS - into_ms
+        window.count += 1
+        return 0
+
+    def _forget_old(self, minute: int) -> None:
+        """Make room: first the addresses that were quiet, and if all are busy, all of them."""
+        self._windows = {
+            address: window
+            for address, window in self._windows.items()
+            if window.minute >= minute - 1
+        }
+        if len(self._windows) >= MOST_ADDRESSES:
+            self._windows.clear()

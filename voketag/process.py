@@ -1,0 +1,153 @@
+"""What every process has around it: the event loop, signals, logs, and its wires, opened and closed
+in one place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import uvloop
+
+from voketag import settings as settings_module
+from voketag.consumer import Consumer, Loop
+from voketag.errors import SettingsError
+from voketag.intake import Intake
+from voketag.settings import Settings
+from voketag.streams import Streams
+
+if TYPE_CHECKING:
+    from voketag.chain import Chain
+    from voketag.records.database import Database
+
+# Names under which personal data or secrets could slip into a log line by mistake.
+_NEVER_LOGGED = frozenset(
+    {"address", "api_key", "authorization", "email", "ip", "password", "token", "user_agent"}
+)
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Wires:
+    """The outside systems as one process sees them; what it did not ask for is not opened."""
+
+    settings: Settings
+    streams: Streams
+    intake: Intake
+    _database: Database | None = None
+    _chain: Chain | None = None
+
+    @property
+    def database(self) -> Database:
+        """The Postgres wire. A process that did not ask for it has a bug."""
+        if self._database is None:
+            raise RuntimeError("this process did not open the database")
+        return self._database
+
+    @property
+    def chain(self) -> Chain:
+        """The chain wire. A process that did not ask for it has a bug."""
+        if self._chain is None:
+            raise RuntimeError("this process did not open the chain")
+        return self._chain
+
+
+@contextlib.asynccontextmanager
+async def open_wires(
+    settings: Settings, *, database: bool = False, chain: bool = False
+) -> AsyncIterator[Wires]:
+    """Open what a process needs, close it afterwards. Servers may still be starting: nothing here
+    waits for them.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        streams = Streams(settings.redis_url, secrets.token_hex(8))
+        stack.push_async_callback(streams.close)
+        intake = Intake(settings.redis_url, settings.shards, settings.scan_rate_limit)
+        stack.push_async_callback(intake.close)
+        opened_database = opened_chain = None
+        # Imported where they are needed: a process that speaks to Redis alone stays small.
+        if database:
+            from voketag.records.database import Database
+
+            opened_database = await Database.open(settings.database_url)
+            stack.push_async_callback(opened_database.close)
+        if chain:
+            from voketag.chain import Chain
+
+            opened_chain = Chain(settings.chain_url)
+            stack.push_async_callback(opened_chain.close)
+        yield Wires(settings, streams, intake, opened_database, opened_chain)
+
+
+def run_consumer(
+    build: Callable[[Wires], Consumer], *, database: bool = False, chain: bool = False
+) -> None:
+    """The main program of a consumer: runs until SIGTERM or SIGINT, finishes its batch, leaves."""
+
+    async def serve(settings: Settings, stopping: asyncio.Event) -> None:
+        async with open_wires(settings, database=database, chain=chain) as wires:
+            loop = Loop(build(wires), wires.streams)
+            running = asyncio.create_task(loop.run())
+            stopped = asyncio.create_task(stopping.wait())
+            await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            loop.stop()
+            await running
+
+    main(serve)
+
+
+def main(serve: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:
+    """Run a process: settings from the environment, JSON logs, `stopping` set by a signal.
+
+    Exits with status 2 for unusable settings, saying all that is wrong with them.
+    """
+    try:
+        settings = settings_module.load(os.environ)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+    configure_logs(settings.log_level)
+    uvloop.run(_until_signalled(serve, settings))
+
+
+async def _until_signalled(
+    serve: Callable[[Settings, asyncio.Event], Awaitable[None]], settings: Settings
+) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    log.info("started", pid=os.getpid())
+    await serve(settings, stopping)
+    log.info("stopped", pid=os.getpid())
+
+
+def configure_logs(level: str) -> None:
+    """One JSON object a line on standard output, without personal data."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _without_personal_data,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _without_personal_data(
+    _logger: object, _method: str, event: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {name: "[withheld]" if name in _NEVER_LOGGED else value for name, value in event.items()}

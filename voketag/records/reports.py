@@ -1,0 +1,135 @@
+"""What people reported of products, and what became of each report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import asyncpg
+
+from voketag.records.database import Connection
+
+Status = Literal["new", "in_review", "confirmed", "dismissed"]
+_COLUMNS = (
+    "report_id, product_id, scan_id, reason, description, reporter_email AS email, status, note, "
+    "created_at, updated_at"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report as the people who look into it see it."""
+
+    report_id: UUID
+    product_id: UUID | None
+    scan_id: UUID | None
+    reason: str
+    description: str | None
+    email: str | None
+    status: Status
+    note: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the reports of one product come to: the keyed address hashes, in hexadecimal, of those
+    reports that were not dismissed.
+    """
+
+    product_id: UUID
+    reporters: tuple[str, ...]
+
+
+async def insert_report(
+    connection: Connection,
+    report_id: UUID,
+    product_id: UUID | None,
+    scan_id: UUID | None,
+    reason: str,
+    description: str | None,
+    email: str | None,
+    reporter_hash: bytes,
+) -> None:
+    """Store a new report; one with this id that is there already stays as it is."""
+    await connection.execute(
+        """
+        INSERT INTO fraud_reports (report_id, product_id, scan_id, reason, description,
+                                   reporter_email, reporter_hash)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (report_id) DO NOTHING
+        """,
+        report_id,
+        product_id,
+        scan_id,
+        reason,
+        description,
+        email,
+        reporter_hash,
+    )
+
+
+async def list_reports(
+    connection: Connection, *, limit: int, status: Status | None = None, after: UUID | None = None
+) -> list[Report]:
+    """Up to `limit` reports, the newest first, from the one after `after`; of one status only
+    where one is given.
+    """
+    first = after or UUID(int=(1 << 128) - 1)
+    if status is None:
+        rows = await connection.fetch(
+            f"SELECT {_COLUMNS} FROM fraud_reports WHERE report_id < $1 "
+            "ORDER BY report_id DESC LIMIT $2",
+            first,
+            limit,
+        )
+    else:
+        rows = await connection.fetch(
+            f"SELECT {_COLUMNS} FROM fraud_reports WHERE status = $3 AND report_id < $1 "
+            "ORDER BY report_id DESC LIMIT $2",
+            first,
+            limit,
+            status,
+        )
+    return [_report(row) for row in rows]
+
+
+async def change_report(
+    connection: Connection,
+    report_id: UUID,
+    *,
+    status: Status | None,
+    note: str | None,
+    keep_note: bool,
+) -> Report | None:
+    """Set a report's status (None: as it is) and note; gives it as it is then, None where there is
+    no such report.
+    """
+    row = await connection.fetchrow(
+        f"""
+        UPDATE fraud_reports SET status = coalesce($2, status),
+               note = CASE WHEN $4 THEN note ELSE $3 END, updated_at = now()
+        WHERE report_id = $1 RETURNING {_COLUMNS}
+        """,
+        report_id,
+        status,
+        note,
+        keep_note,
+    )
+    return None if row is None else _report(row)
+
+
+async def standing_of(connection: Connection, product_id: UUID) -> Standing:
+    """What the reports of a product come to now."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT reporter_hash FROM fraud_reports "
+        "WHERE product_id = $1 AND status <> 'dismissed'",
+        product_id,
+    )
+    return Standing(product_id, tuple(row["reporter_hash"].hex() for row in rows))
+
+
+def _report(row: asyncpg.Record) -> Report:
+    return Report(**dict(row))

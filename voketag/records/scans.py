@@ -1,0 +1,228 @@
+"""Scans in Postgres: looked up by id, stored once, counted once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from voketag import identifiers
+from voketag.events import Assessment, HistorySummary, Product, Reason, ScoredScan, Told
+from voketag.identifiers import rfc3339
+from voketag.records.database import Connection
+from voketag.risk.history import DEVICE_CHARACTERS, EMPTY, History, Sighting
+
+REBUILT_SCANS = 500
+COPY_TIMEOUT_S = 30.0
+_COLUMNS = (
+    "scan_id",
+    "product_id",
+    "batch_id",
+    "factory_id",
+    "scanned_at",
+    "received_at",
+    "verdict",
+    "risk_score",
+    "risk_reasons",
+    "country",
+    "ip_hash",
+    "fingerprint_hash",
+    "history",
+    "answered",
+)
+_NO_FACTORY = UUID(int=0)
+
+
+async def product_for_scan(connection: Connection, product_id: UUID) -> tuple[Product, bool] | None:
+    """A stored product with what its batch says of it, and whether the batch is recalled.
+
+    None where no batch holds it, or its batch is not stored yet.
+    """
+    row = await connection.fetchrow(
+        """
+        SELECT product_id, batch_id, factory_id, sku, name, serial, manufactured_at,
+               destination_countries, recalled_at IS NOT NULL AS recalled
+        FROM products JOIN batches USING (batch_id)
+        WHERE product_id = $1
+        """,
+        product_id,
+    )
+    return None if row is None else (_product(row), row["recalled"])
+
+
+def _product(row: asyncpg.Record) -> Product:
+    made = row["manufactured_at"]
+    return Product(
+        product_id=row["product_id"],
+        batch_id=row["batch_id"],
+        factory_id=row["factory_id"],
+        sku=row["sku"],
+        name=row["name"],
+        serial=row["serial"],
+        manufactured_at=None if made is None else rfc3339(made),
+        destination_countries=tuple(row["destination_countries"]),
+    )
+
+
+async def history_of(connection: Connection, product_id: UUID) -> History | None:
+    """A product's history from its newest scans, for a Redis that has forgotten it.
+
+    Exact locations are not stored, so they are not in it. None where it was never scanned.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT scan_id, country, fingerprint_hash, count(*) OVER () AS scans
+        FROM scan_events WHERE product_id = $1 ORDER BY scanned_at DESC LIMIT $2
+        """,
+        product_id,
+        REBUILT_SCANS,
+    )
+    history = EMPTY
+    for row in reversed(rows):
+        device = row["fingerprint_hash"].hex()[:DEVICE_CHARACTERS]
+        history = history.after(Sighting(row["scan_id"], device, row["country"], None))
+    if not rows:
+        return None
+    return msgspec.structs.replace(history, scans=rows[0]["scans"])
+
+
+class StoredScan(msgspec.Struct, frozen=True):
+    """A scan as the record holds it, and what the person was told."""
+
+    scan_id: UUID
+    product_id: UUID | None
+    product: Product | None
+    record: Told
+    answered: Told
+
+
+async def stored_scan(connection: Connection, scan_id: UUID) -> StoredScan | None:
+    """The record of a scan, None before it is stored."""
+    row = await connection.fetchrow(
+        """
+        SELECT s.*, p.serial, b.sku, b.name, b.manufactured_at, b.destination_countries
+        FROM scan_events s
+        LEFT JOIN products p USING (product_id)
+        LEFT JOIN batches b ON b.batch_id = p.batch_id
+        WHERE s.scanned_at = $1 AND s.scan_id = $2
+        """,
+        identifiers.at_time(scan_id),
+        scan_id,
+    )
+    if row is None:
+        return None
+    product = None if row["product_id"] is None else _product(row)
+    reasons = tuple(Reason(**reason) for reason in row["risk_reasons"] or ())
+    history = row["history"]
+    record = Told(
+        Assessment(row["verdict"], row["risk_score"], reasons),
+        None if history is None else msgspec.convert(history, HistorySummary),
+    )
+    answered = row["answered"]
+    told = record if answered is None else msgspec.convert(answered, Told)
+    return StoredScan(scan_id, row["product_id"], product, record, told)
+
+
+async def store(connection: Connection, scans: Sequence[ScoredScan]) -> int:
+    """Store scored scans and count them in the daily statistics; gives how many were new.
+
+    Must run inside a transaction. COPY goes straight into the table; where a row is there already
+    (a replay) everything goes through a temporary table and the known ones are left out. The
+    statistics count the rows really inserted, so a replay changes nothing.
+    """
+    rows = [_row(scan) for scan in scans]
+    try:
+        async with connection.transaction():  # a savepoint: the failed COPY alone is undone
+            await _copy(connection, "scan_events", rows)
+        stored = list(scans)
+    except asyncpg.UniqueViolationError:
+        fresh = await _store_new(connection, rows)
+        stored = []
+        for scan in scans:
+            if scan.scan.scan_id in fresh:
+                fresh.discard(scan.scan.scan_id)  # twice in one batch counts once as well
+                stored.append(scan)
+    await _count(connection, stored)
+    return len(stored)
+
+
+async def _store_new(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set[UUID]:
+    await connection.execute(
+        "CREATE TEMPORARY TABLE IF NOT EXISTS incoming_scans (LIKE scan_events) "
+        "ON COMMIT DELETE ROWS"
+    )
+    await connection.execute("TRUNCATE incoming_scans")
+    await _copy(connection, "incoming_scans", rows)
+    inserted = await connection.fetch(
+        "INSERT INTO scan_events SELECT * FROM incoming_scans ON CONFLICT DO NOTHING "
+        "RETURNING scan_id"
+    )
+    return {row["scan_id"] for row in inserted}
+
+
+async def _copy(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    await connection.copy_records_to_table(
+        table, records=rows, columns=_COLUMNS, timeout=COPY_TIMEOUT_S
+    )
+
+
+def _row(scored: ScoredScan) -> tuple[Any, ...]:
+    scan, product, assessment = scored.scan, scored.product, scored.assessment
+    return (
+        scan.scan_id,
+        None if product is None else product.product_id,
+        None if product is None else product.batch_id,
+        None if product is None else product.factory_id,
+        identifiers.at_time(scan.scan_id),
+        identifiers.time_of_ms(scan.received_at_ms),
+        assessment.verdict,
+        assessment.score,
+        assessment.reasons,
+        scan.country,
+        bytes.fromhex(scan.ip_hash),
+        bytes.fromhex(scan.fingerprint_hash),
+        scored.history,
+        scored.answered,
+    )
+
+
+async def _count(connection: Connection, scans: Sequence[ScoredScan]) -> None:
+    """Add scans to the daily statistics, one statement for all days and factories."""
+    totals: dict[tuple[date, UUID], list[int]] = defaultdict(lambda: [0] * 8)
+    verdicts = ("authentic", "suspicious", "high_risk", "recalled", "not_recognised")
+    for scored in scans:
+        factory = _NO_FACTORY if scored.product is None else scored.product.factory_id
+        sums = totals[identifiers.at_time(scored.scan.scan_id).date(), factory]
+        sums[0] += 1
+        sums[1] += scored.first_of_day
+        sums[2] += scored.assessment.score or 0
+        sums[3 + verdicts.index(scored.assessment.verdict)] += 1
+    if not totals:
+        return
+    # In one order everywhere, so that two writers never wait for each other in a circle.
+    keys = sorted(totals)
+    columns = zip(*(totals[key] for key in keys), strict=True)
+    await connection.execute(
+        """
+        INSERT INTO scan_stats_daily AS kept
+        SELECT * FROM unnest($1::date[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[],
+                             $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
+        ON CONFLICT (day, factory_id) DO UPDATE SET
+            scans = kept.scans + excluded.scans,
+            unique_products = kept.unique_products + excluded.unique_products,
+            risk_score_sum = kept.risk_score_sum + excluded.risk_score_sum,
+            authentic = kept.authentic + excluded.authentic,
+            suspicious = kept.suspicious + excluded.suspicious,
+            high_risk = kept.high_risk + excluded.high_risk,
+            recalled = kept.recalled + excluded.recalled,
+            not_recognised = kept.not_recognised + excluded.not_recognised
+        """,
+        [day for day, _ in keys],
+        [factory for _, factory in keys],
+        *(list(column) for column in columns),
+    )

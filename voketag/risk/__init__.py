@@ -1,0 +1,1 @@
+"""Fraud risk as pure functions: a product's history, the rules, and the score they add up to."""

@@ -1,0 +1,141 @@
+"""The embedded EVM development chain: anvil, its state kept in a file."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from voketag.stack.home import StackError, make_private
+from voketag.stack.program import Program, Server, server_environ
+
+CHAIN_ID = 31337
+STATE_INTERVAL_S = 2
+REPOSITORY = Path(__file__).parents[2]
+PROBE = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}'
+
+
+def find_binary() -> Path:
+    """The anvil that npm installed for this machine, else the one on PATH."""
+    for binary in REPOSITORY.glob("node_modules/@foundry-rs/anvil-*/bin/anvil"):
+        return binary
+    if (on_path := shutil.which("anvil")) is not None:
+        return Path(on_path)
+    raise StackError(
+        "anvil, the development chain, is not installed: run `make run` or `make test`, which "
+        "install it, or set VOKETAG_CHAIN_URL."
+    )
+
+
+def server(
+    home: Path, port: int, confirmations: int, binary: Path, report: Callable[[str], None]
+) -> Server:
+    """The chain that keeps its state in `home`/chain.
+
+    A block is made for every transaction; where more than one confirmation is asked for, one each
+    second, since otherwise nothing would ever be confirmed.
+    """
+    state = home / "chain" / "state.json"
+    argv = (
+        *(str(binary), "--quiet", "--host", "127.0.0.1", "--port", str(port)),
+        *("--chain-id", str(CHAIN_ID), "--slots-in-an-epoch", "2"),
+        *("--state", str(state), "--state-interval", str(STATE_INTERVAL_S)),
+        *(("--block-time", "1", "--mixed-mining") if confirmations > 1 else ()),
+    )
+
+    async def prepare() -> None:
+        make_private(state.parent)
+        _repair(state, report)
+
+    async def ready() -> bool:
+        return await _answers(port)
+
+    async def beside() -> None:
+        await _keep_good_copies(state)
+
+    return Server(
+        Program(
+            name="chain",
+            argv=argv,
+            environ=server_environ(home),
+            log=home / "logs" / "chain.log",
+            # It writes its state on the way out on either signal.
+            stop_signal=signal.SIGINT,
+            orphaned=signal.SIGINT,
+            prepare=prepare,
+            ready=ready,
+            beside=beside,
+        ),
+        variable="VOKETAG_CHAIN_URL",
+        url=f"http://127.0.0.1:{port}",
+    )
+
+
+def _good_copy(state: Path) -> Path:
+    return state.with_name("state.good.json")
+
+
+def _whole(text: bytes) -> bool:
+    """Whether this is a complete state. anvil does not start on one cut off half-way."""
+    try:
+        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _repair(state: Path, report: Callable[[str], None]) -> None:
+    """Put the last good copy in the place of a state that was being written at a crash."""
+    if not state.exists() or _whole(state.read_bytes()):
+        return
+    good = _good_copy(state)
+    state.replace(state.with_name("state.broken.json"))
+    if good.exists() and _whole(good.read_bytes()):
+        shutil.copyfile(good, state)
+        report("chain: its state was cut off by a crash; it goes on from the copy before it")
+    else:
+        report("chain: its state was cut off by a crash and there is no copy; it starts empty")
+
+
+async def _keep_good_copies(state: Path) -> None:
+    """Copy the state whenever anvil has written a new one: it overwrites its file in place."""
+    last = 0
+    while True:
+        await asyncio.sleep(STATE_INTERVAL_S)
+        last = await asyncio.to_thread(_copy_if_new, state, last)
+
+
+def _copy_if_new(state: Path, last: int) -> int:
+    """Make the good copy if the state changed and is whole. The checksum of the one copied."""
+    try:
+        text = state.read_bytes()
+    except FileNotFoundError:
+        return last
+    checksum = zlib.crc32(text)
+    if checksum == last or not _whole(text):
+        return last
+    temporary = state.with_name("state.good.json.new")
+    temporary.write_bytes(text)
+    temporary.replace(_good_copy(state))
+    return checksum
+
+
+async def _answers(port: int) -> bool:
+    """Whether it answers a JSON-RPC request."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    try:
+        head = f"POST / HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {len(PROBE)}"
+        writer.write(head.encode() + b"\r\n\r\n" + PROBE)
+        return hex(CHAIN_ID).encode() in await reader.read()
+    except OSError:
+        return False
+    finally:
+        writer.close()

@@ -1,0 +1,119 @@
+"""A program to be kept running, as data: the embedded servers and the Procfile's lines alike."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from voketag.stack.home import StackError
+
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Program:
+    """How one process is started, known to be ready, and stopped.
+
+    `prepare` runs before every start, also before one that follows a crash. `ready` is one
+    attempt. `beside` runs for as long as the process does. `orphaned` is the signal that the
+    kernel sends it when its supervisor is gone.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    environ: Mapping[str, str] | None = None
+    log: Path | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_grace_s: float = 10.0
+    orphaned: signal.Signals = signal.SIGTERM
+    prepare: Callable[[], Awaitable[None]] | None = None
+    ready: Callable[[], Awaitable[bool]] | None = None
+    ready_timeout_s: float = 30.0
+    beside: Callable[[], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True)
+class Server:
+    """A program that others reach by a URL, which they read from the environment variable."""
+
+    program: Program
+    variable: str
+    url: str
+
+
+def server_environ(home: Path) -> dict[str, str]:
+    """What an embedded server sees: none of our secrets and none of the caller's settings."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(home),
+        "LC_ALL": "C",
+        "TZ": "UTC",
+    }
+
+
+def read_procfile(path: Path) -> list[Program]:
+    """The programs of a Procfile, in its order; `python` is the interpreter that runs us."""
+    programs = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, colon, command = line.partition(":")
+        argv = shlex.split(command)
+        if not colon or not name.strip() or not argv:
+            raise StackError(f"{path}, line {number}: a line is `name: command`.")
+        if argv[0] in ("python", "python3"):
+            argv[0] = sys.executable
+        programs.append(Program(name.strip(), tuple(argv)))
+    return programs
+
+
+async def spawn(program: Program, environ: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """Start the program, its output into its log or, without one, into a pipe."""
+    output = asyncio.subprocess.PIPE if program.log is None else _open_log(program.log)
+    try:
+        return await asyncio.create_subprocess_exec(
+            *program.argv,
+            env=dict(program.environ if program.environ is not None else environ),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+            # A terminal's Ctrl-C reaches a whole process group: it is for the supervisor alone,
+            # which then stops the rest in order.
+            start_new_session=True,
+            preexec_fn=_die_with_parent(program.orphaned),
+        )
+    except OSError as error:
+        raise StackError(f"{program.argv[0]}: {error.strerror}") from error
+    finally:
+        if output != asyncio.subprocess.PIPE:
+            os.close(output)
+
+
+def _open_log(path: Path) -> int:
+    """Append to the log, which starts anew when it has grown large."""
+    if path.exists() and path.stat().st_size > 10 * 2**20:
+        path.replace(path.with_suffix(".log.1"))
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def _die_with_parent(orphaned: signal.Signals) -> Callable[[], None] | None:
+    """On Linux: what a child runs before its program so that it does not outlive us."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def in_child() -> None:
+        prctl(PR_SET_PDEATHSIG, int(orphaned), 0, 0, 0)
+        # The parent may have died before the kernel was told.
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return in_child
