@@ -62,13 +62,6 @@ CREATE TABLE IF NOT EXISTS anchor_transactions (
 );
 CREATE INDEX IF NOT EXISTS anchor_transactions_anchor ON anchor_transactions (anchor_id);
 
--- The registry contract this system deployed on a development chain.
-CREATE TABLE IF NOT EXISTS chain_contracts (
-    chain_id      bigint PRIMARY KEY,
-    contract      bytea NOT NULL,
-    deployed_at   timestamptz NOT NULL DEFAULT now()
-);
-
 -- How far the canonical chain was seen; where this block is no longer canonical, a reorg happened.
 CREATE TABLE IF NOT EXISTS chain_heads (
     chain_id      bigint PRIMARY KEY,

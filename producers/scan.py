@@ -17,7 +17,7 @@ from producers.callers import Callers
 from producers.scan_reports import Reports
 from producers.scan_requests import (
     ReportAnswer,
-    ReportRequest,
+    ReportBody,
     ScanAnswer,
     ScanRecord,
     ScanRequest,
@@ -95,6 +95,7 @@ class Scanning:
             raise TypeError(f"intake gave {outcome!r} for a scan with its product")
         _same_product(scan, outcome.scan.product_id)
         told = outcome.told()
+        log.debug("scanned", scan_id=str(scan.scan_id), verdict=told.assessment.verdict)
         metrics.SCANS.labels(told.assessment.verdict).inc()
         return json_response(answer(scan.scan_id, outcome.product, told))
 
@@ -158,7 +159,7 @@ def routes(scanning: Scanning, reports: Reports) -> list[Route]:
             reports.post_report,
             "Report a product",
             {202: ReportAnswer},
-            body=ReportRequest,
+            body=ReportBody,
             problems=(404, 429, 503),
         ),
         Route(

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET
 
 from producers.callers import Caller, Callers
 from producers.scan_requests import ReportAnswer, ReportRequest
@@ -43,7 +44,7 @@ class Reports:
                 connection,
                 report_id,
                 product_id,
-                None if body.scan_id is None else UUID(body.scan_id),
+                UUID(body.scan_id) if body.scan_id else None,
                 body.reason,
                 body.description,
                 body.email,
@@ -54,7 +55,7 @@ class Reports:
     async def _reported_product(
         self, body: ReportRequest, caller: Caller, now_ms: int
     ) -> UUID | None:
-        if body.scan_id is not None:
+        if body.scan_id:
             async with self._wires.database.connection() as connection:
                 stored = await scans.stored_scan(connection, UUID(body.scan_id))
             if stored is None:
@@ -71,10 +72,5 @@ class Reports:
 
 
 def _check(body: ReportRequest) -> None:
-    if (body.scan_id is None) == (body.token is None):
+    if (body.scan_id is UNSET) == (body.token is UNSET):
         raise InvalidField("scan_id", "Exactly one of scan_id and token is needed.")
-    if body.email is not None and "@" not in body.email:
-        raise InvalidField("email", "An e-mail address with an @ is accepted.")
-    for name, text in (("description", body.description), ("email", body.email)):
-        if text is not None and "\x00" in text:
-            raise InvalidField(name, "Text without NUL characters is accepted.")

@@ -7,7 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from voketag import identifiers
 from voketag.errors import InvalidField
@@ -19,6 +19,9 @@ from voketag.tokens import TOKEN_MAX_CHARACTERS
 
 LATE_MAX_MS = 7 * 86_400_000
 EARLY_MAX_MS = 5 * 60_000
+
+WITHOUT_NUL = r"^[^\x00]*$"
+EMAIL = r"^[^@\x00-\x20]+@[^@\x00-\x20]+$"
 
 Text = Annotated[str, Meta(max_length=200)]
 Country = Annotated[
@@ -62,10 +65,16 @@ class ReportRequest(msgspec.Struct, frozen=True):
     """The body of POST /v1/reports: a scan or a token, and what is wrong with the product."""
 
     reason: ReportReason
-    scan_id: Annotated[str, Meta(pattern=UUID7_PATTERN)] | None = None
-    token: Annotated[str, Meta(min_length=1, max_length=TOKEN_MAX_CHARACTERS)] | None = None
-    description: Annotated[str, Meta(max_length=2000)] | None = None
-    email: Annotated[str, Meta(max_length=254)] | None = None
+    scan_id: Annotated[str, Meta(pattern=UUID7_PATTERN)] | UnsetType = UNSET
+    token: Annotated[str, Meta(min_length=1, max_length=TOKEN_MAX_CHARACTERS)] | UnsetType = UNSET
+    description: Annotated[str, Meta(max_length=2000, pattern=WITHOUT_NUL)] | None = None
+    email: Annotated[str, Meta(max_length=254, pattern=EMAIL)] | None = None
+
+
+ReportBody = Annotated[
+    ReportRequest,
+    Meta(extra_json_schema={"oneOf": [{"required": ["scan_id"]}, {"required": ["token"]}]}),
+]
 
 
 # ---------------------------------------------------------------------- checks

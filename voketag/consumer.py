@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import structlog
 
 from voketag import metrics
-from voketag.errors import Fenced, Rejected, Unavailable
+from voketag.errors import Fenced, Rejected, SettingsError, Unavailable
 from voketag.redis_connection import Command
 from voketag.streams import Entry, Streams
 
@@ -235,6 +235,8 @@ class Loop:
             except Unavailable as error:
                 log.warning("waiting", group=self.consumer.group, error=str(error))
                 delay_s = PAUSE_MAX_S
+            except SettingsError:
+                raise  # nothing here will mend it: the process ends and says so
             except Exception as error:
                 log.exception("tick failed", group=self.consumer.group, exc_info=error)
                 delay_s = PAUSE_MAX_S

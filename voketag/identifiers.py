@@ -32,8 +32,15 @@ def at_ms(identifier: UUID) -> int:
     return identifier.int >> 80
 
 
+LAST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, the last that a datetime can say."""
+
+
 def at_time(identifier: UUID) -> datetime:
-    """The time at which a UUIDv7 was made, in UTC, to the millisecond."""
+    """The time at which a UUIDv7 was made, in UTC, to the millisecond.
+
+    Raises ValueError past LAST_MS, which no id made by a clock is.
+    """
     return time_of_ms(at_ms(identifier))
 
 

@@ -18,6 +18,8 @@ _DESCRIPTIONS = {
     401: "The key is missing, unknown, revoked or expired.",
     403: "The key is not allowed to do this.",
     404: "There is nothing with this id.",
+    406: "None of the media types in Accept is offered.",
+    408: "The body came too slowly.",
     409: "The state does not allow this.",
     413: "The body is too large.",
     415: "The body is not application/json.",
@@ -142,6 +144,7 @@ def _query(route: Route, components: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _headers(route: Route) -> list[dict[str, Any]]:
+    request_id = "Given back in the answer and written into the logs; made where it is missing."
     return [
         {
             "name": name,
@@ -150,5 +153,5 @@ def _headers(route: Route) -> list[dict[str, Any]]:
             "description": text,
             "schema": {"type": "string"},
         }
-        for name, text in route.headers.items()
+        for name, text in {"X-Request-Id": request_id, **route.headers}.items()
     ]

@@ -112,11 +112,11 @@ def main(serve: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:
     """
     try:
         settings = settings_module.load(os.environ)
+        configure_logs(settings.log_level)
+        uvloop.run(_until_signalled(serve, settings))
     except SettingsError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
-    configure_logs(settings.log_level)
-    uvloop.run(_until_signalled(serve, settings))
 
 
 async def _until_signalled(

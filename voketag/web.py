@@ -29,6 +29,7 @@ RETRY_AFTER_S = 1
 STOP_GRACE_S = 8.0
 PROBLEM_JSON = "application/problem+json"
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+_REQUEST_ID_KEY = "request_id"
 
 # Set when the process stops, before requests in flight are waited for: what goes on for ever, such
 # as a stream of events, ends then.
@@ -90,6 +91,8 @@ _TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    406: "No acceptable media type",
+    408: "Request too slow",
     409: "Conflict",
     413: "Body too large",
     415: "Media type not accepted",
@@ -214,8 +217,12 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
     """Every error as problem details; the time and status of every request as metrics."""
     started = time.perf_counter()
     status = 500
+    given = request.headers.get("X-Request-Id", "")
+    request_id = given if _REQUEST_ID.match(given) else str(identifiers.new_id())
+    request[_REQUEST_ID_KEY] = request_id
     try:
-        response = await _respond(request, handler)
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = await _respond(request, handler)
         status = response.status
         return response
     finally:
@@ -257,9 +264,7 @@ async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 async def _on_prepare(request: web.Request, response: web.StreamResponse) -> None:
-    given = request.headers.get("X-Request-Id", "")
-    request_id = given if _REQUEST_ID.match(given) else str(identifiers.new_id())
-    response.headers["X-Request-Id"] = request_id
+    response.headers["X-Request-Id"] = request[_REQUEST_ID_KEY]
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
 
 

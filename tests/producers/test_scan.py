@@ -443,3 +443,10 @@ async def test_reports_are_stored_and_raise_the_risk_once_an_address(phone: Phon
 async def test_bad_reports(phone: Phone, body: dict[str, Any], status: int, code: str) -> None:
     answered, answer, _ = await phone.post("/v1/reports", body)
     assert (answered, answer["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("scan_id", ["f49cf4f9-0c03-70be-8acc-9cd0489d1dbe", str(UUID(int=1)), "x"])
+async def test_an_id_that_names_no_scan_is_not_found(phone: Phone, scan_id: str) -> None:
+    """Not even one whose time lies past the year 9999."""
+    async with phone.session.get(f"/v1/scans/{scan_id}") as response:
+        assert response.status == 404

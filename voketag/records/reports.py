@@ -16,6 +16,11 @@ _COLUMNS = (
     "report_id, product_id, scan_id, reason, description, reporter_email AS email, status, note, "
     "created_at, updated_at"
 )
+ALL = f"SELECT {_COLUMNS} FROM fraud_reports WHERE report_id < $1 ORDER BY report_id DESC LIMIT $2"
+OF_STATUS = (
+    f"SELECT {_COLUMNS} FROM fraud_reports WHERE status = $3 AND report_id < $1 "
+    "ORDER BY report_id DESC LIMIT $2"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +84,9 @@ async def list_reports(
     """
     first = after or UUID(int=(1 << 128) - 1)
     if status is None:
-        rows = await connection.fetch(
-            f"SELECT {_COLUMNS} FROM fraud_reports WHERE report_id < $1 "
-            "ORDER BY report_id DESC LIMIT $2",
-            first,
-            limit,
-        )
+        rows = await connection.fetch(ALL, first, limit)
     else:
-        rows = await connection.fetch(
-            f"SELECT {_COLUMNS} FROM fraud_reports WHERE status = $3 AND report_id < $1 "
-            "ORDER BY report_id DESC LIMIT $2",
-            first,
-            limit,
-            status,
-        )
+        rows = await connection.fetch(OF_STATUS, first, limit, status)
     return [_report(row) for row in rows]
 
 

@@ -103,6 +103,8 @@ class StoredScan(msgspec.Struct, frozen=True):
 
 async def stored_scan(connection: Connection, scan_id: UUID) -> StoredScan | None:
     """The record of a scan, None before it is stored."""
+    if identifiers.at_ms(scan_id) > identifiers.LAST_MS:
+        return None
     row = await connection.fetchrow(
         """
         SELECT s.*, p.serial, b.sku, b.name, b.manufactured_at, b.destination_countries

@@ -190,7 +190,7 @@ def test_travel_is_told_with_its_facts() -> None:
     assert exact.detail == "Scanned over 18,500 km from its last scan within 5 min."
     rough = reason(rules.impossible_travel, scan(0, country="JP"), history)
     assert rough is not None
-    assert rough.detail == "Scanned over 12,600 km from its last scan within 1 min."
+    assert rough.detail == "Scanned over 12,100 km from its last scan within 1 min."
 
 
 @pytest.mark.parametrize(
