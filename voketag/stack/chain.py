@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from voketag.stack.home import StackError, make_private
-from voketag.stack.program import Program, Server, server_environ
+from voketag.stack.program import Program, Server, exchange, server_environ
 
 CHAIN_ID = 31337
 STATE_INTERVAL_S = 2
@@ -127,15 +127,5 @@ def _copy_if_new(state: Path, last: int) -> int:
 
 async def _answers(port: int) -> bool:
     """Whether it answers a JSON-RPC request."""
-    try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    try:
-        head = f"POST / HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {len(PROBE)}"
-        writer.write(head.encode() + b"\r\n\r\n" + PROBE)
-        return hex(CHAIN_ID).encode() in await reader.read()
-    except OSError:
-        return False
-    finally:
-        writer.close()
+    head = f"POST / HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {len(PROBE)}"
+    return hex(CHAIN_ID).encode() in await exchange(port, head.encode() + b"\r\n\r\n" + PROBE)

@@ -15,6 +15,7 @@ from pathlib import Path
 from voketag.stack.home import StackError
 
 PR_SET_PDEATHSIG = 1
+EXCHANGE_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,21 @@ async def spawn(program: Program, environ: Mapping[str, str]) -> asyncio.subproc
     finally:
         if output != asyncio.subprocess.PIPE:
             os.close(output)
+
+
+async def exchange(port: int, request: bytes) -> bytes:
+    """Send a request to a loopback port and read until it closes; empty where nothing answers."""
+    try:
+        async with asyncio.timeout(EXCHANGE_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(request)
+                return await reader.read()
+            finally:
+                writer.close()
+                await writer.wait_closed()
+    except (OSError, TimeoutError):
+        return b""
 
 
 def _open_log(path: Path) -> int:

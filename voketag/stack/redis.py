@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import platform
 from pathlib import Path
 
 from voketag.stack.home import StackError, make_private, write_private
-from voketag.stack.program import Program, Server, server_environ
+from voketag.stack.program import Program, Server, exchange, server_environ
 
 # Directives that Redis 7.0 and Valkey 9 both know. A tail torn off by a crash is cut and loaded.
 CONFIGURATION = """\
@@ -87,18 +86,8 @@ def _quoted(path: Path) -> str:
 
 async def _answers(port: int, password: str) -> bool:
     """Whether it serves: while it loads its data it accepts connections and answers LOADING."""
-    try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    try:
-        writer.write(f"AUTH {password}\r\nPING\r\n".encode())
-        answers = [await reader.readline(), await reader.readline()]
-    except OSError:
-        return False
-    finally:
-        writer.close()
-    if answers[0].startswith((b"-WRONGPASS", b"-ERR")):
+    answer = await exchange(port, f"AUTH {password}\r\nPING\r\nQUIT\r\n".encode())
+    if answer.startswith((b"-WRONGPASS", b"-ERR")):
         # Nothing but ours should be on this port; waiting would not help.
         raise StackError(f"port {port} is answered by a server with another password")
-    return answers == [b"+OK\r\n", b"+PONG\r\n"]
+    return answer.startswith(b"+OK\r\n+PONG\r\n")

@@ -157,27 +157,33 @@ class _Keeper:
         if self.stopping.is_set():
             return "stopped"
         process = self.process = await spawn(program, self.supervisor.environ)
-        beside = [asyncio.create_task(self._watch(process))]
-        if program.beside is not None:
-            beside.append(asyncio.ensure_future(program.beside()))
-        output = asyncio.create_task(self._pass_on(process))
         try:
             leftovers.record(home, program.name, process.pid, program.stop_signal)
             # stop() may have come while it was being started, when it had nothing to signal.
             if self.stopping.is_set():
                 _send(process, program.stop_signal)
-            status = await process.wait()
-            # What it printed last is still on its way; what it started may keep the pipe open.
-            await asyncio.wait([output], timeout=LAST_WORDS_S)
+            return await self._attend(process)
         finally:
             if process.returncode is None:
                 _send(process, signal.SIGKILL)
                 await process.wait()
+            leftovers.forget(home, program.name)
+
+    async def _attend(self, process: asyncio.subprocess.Process) -> str:
+        """Be with it to its end: readiness, output, what runs beside it. How it ended."""
+        beside = [asyncio.create_task(self._watch(process))]
+        if self.program.beside is not None:
+            beside.append(asyncio.ensure_future(self.program.beside()))
+        output = asyncio.create_task(self._pass_on(process))
+        try:
+            status = await process.wait()
+            # What it printed last is still on its way; what it started may keep the pipe open.
+            await asyncio.wait([output], timeout=LAST_WORDS_S)
+        finally:
             self.up.clear()
             for task in (*beside, output):
                 task.cancel()
             await asyncio.gather(*beside, output, return_exceptions=True)
-            leftovers.forget(home, program.name)
         return self.trouble or _how_it_ended(status)
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
