@@ -55,6 +55,10 @@ class BadDeploy(Exception):
     """Nothing but burials: the process stops rather than bury the whole stream."""
 
 
+class _Stopped(Exception):
+    """The process stops amid the attempts at an entry."""
+
+
 class Loop:
     """Runs one Consumer: owns its fair share of the streams and works on each until stopped."""
 
@@ -91,11 +95,16 @@ class Loop:
                 await self._share_streams()
             except Unavailable as error:
                 log.warning("waiting", group=self.consumer.group, error=str(error))
-            for stream, task in list(self._work.items()):
-                if task.done():
-                    del self._work[stream]
-                    task.result()  # a bug or BadDeploy in a stream's task ends the process
+            self._reap()
             await self._pause(RENEW_EVERY_S)
+
+    def _reap(self) -> None:
+        """Forget tasks that have ended; a bug or BadDeploy in one of them ends the process."""
+        for stream, task in list(self._work.items()):
+            if task.done():
+                del self._work[stream]
+                self._released.discard(stream)
+                task.result()
 
     async def _share_streams(self) -> None:
         """Renew what is owned, give up what is more than a fair share, take what is free."""
@@ -104,16 +113,19 @@ class Loop:
         alive = await self.streams.beat(group, LEASE_MS, now_ms, metrics.snapshot())
         fair = -(-len(self.consumer.streams) // max(alive, 1))
         for stream in self.consumer.streams:
-            working = stream in self._work
+            self._reap()
+            working = self._work.get(stream)
             if working and len(self._work) - len(self._released) > fair:
                 self._released.add(stream)  # its task ends after the batch in hand
-            if working or len(self._work) < fair:
-                owned = await self.streams.own(stream, group, LEASE_MS)
-                if working and not owned:
-                    self._released.add(stream)  # overtaken while this process was stalled
-                elif owned and not working:
-                    self._released.discard(stream)
-                    self._work[stream] = asyncio.create_task(self._consume(stream), name=stream)
+            if not working and len(self._work) >= fair:
+                continue
+            owned = await self.streams.own(stream, group, LEASE_MS)
+            if working and working.done():
+                await self.streams.disown(stream, group)  # it gave the lease back just before
+            elif working and not owned:
+                self._released.add(stream)  # overtaken while this process was stalled
+            elif owned and not working:
+                self._work[stream] = asyncio.create_task(self._consume(stream), name=stream)
 
     async def _leave(self) -> None:
         with contextlib.suppress(Unavailable):  # leases run out by themselves
@@ -146,7 +158,7 @@ class Loop:
                 else:
                     pending = False
                 pause_s = PAUSE_MIN_S
-            except Fenced:
+            except (Fenced, _Stopped):
                 break
             except Unavailable as error:
                 # Everything stays pending in Redis: read it again from there once it is back.
@@ -154,7 +166,6 @@ class Loop:
                 pending = True
                 await self._pause(pause_s)
                 pause_s = min(pause_s * 2, PAUSE_MAX_S)
-        self._released.discard(stream)
         with contextlib.suppress(Unavailable):  # a lease runs out by itself
             await self.streams.disown(stream, group)
 
@@ -184,6 +195,8 @@ class Loop:
         attempts = 1
         while not isinstance(error, Rejected) and attempts < ATTEMPTS:
             await self._pause(PAUSE_MIN_S * 2**attempts)
+            if self._stopping.is_set():
+                raise _Stopped  # it stays pending, and so does what comes after it
             attempts += 1
             try:
                 commands = await self.consumer.handle([entry])

@@ -13,7 +13,7 @@ from uuid import UUID
 from uuid_utils import uuid7 as _uuid7
 
 UUID7_PATTERN = (
-    "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
+    "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}(?!\\n)$"
 )
 _UUID7 = re.compile(UUID7_PATTERN)
 _VERSION_7 = 0x7 << 76
@@ -52,7 +52,7 @@ def time_of_ms(unix_ms: int) -> datetime:
 
 def is_uuid7(text: str) -> bool:
     """Whether `text` is a UUIDv7 in its usual hyphenated form, in either case."""
-    return _UUID7.match(text) is not None
+    return _UUID7.fullmatch(text) is not None
 
 
 def product_id(batch_id: UUID, index: int) -> UUID:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -145,13 +145,18 @@ def _query(route: Route, components: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _headers(route: Route) -> list[dict[str, Any]]:
     request_id = "Given back in the answer and written into the logs; made where it is missing."
-    return [
-        {
-            "name": name,
-            "in": "header",
-            "required": False,
-            "description": text,
-            "schema": {"type": "string"},
-        }
-        for name, text in {"X-Request-Id": request_id, **route.headers}.items()
-    ]
+    headers: dict[str, str | Mapping[str, Any]] = {"X-Request-Id": request_id, **route.headers}
+    return [_header(name, said) for name, said in headers.items()]
+
+
+def _header(name: str, said: str | Mapping[str, Any]) -> dict[str, Any]:
+    """A header of any text, or one whose schema is given with its description."""
+    schema = {"description": said} if isinstance(said, str) else dict(said)
+    description = schema.pop("description")
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string", **schema},
+    }

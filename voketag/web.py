@@ -29,7 +29,7 @@ RETRY_AFTER_S = 1
 STOP_GRACE_S = 8.0
 PROBLEM_JSON = "application/problem+json"
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
-_REQUEST_ID_KEY = "request_id"
+_REQUEST_ID_KEY = web.RequestKey("request_id", str)
 
 # Set when the process stops, before requests in flight are waited for: what goes on for ever, such
 # as a stream of events, ends then.
@@ -56,7 +56,7 @@ class Route:
     answers: Mapping[int, Any]
     body: Any = None
     query: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
     problems: Sequence[int] = ()
     security: Literal["factory", "admin"] | None = None
 

@@ -1,0 +1,32 @@
+"""notify: passes each notice on to whoever listens for its factory at this moment.
+
+Nothing is kept for those who do not: what a notice says can be asked for at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voketag import events, notices
+from voketag.consumer import Consumer
+from voketag.events import Notice
+from voketag.process import Wires, run_consumer
+from voketag.redis_connection import Command
+from voketag.streams import Entry
+
+
+def build(_: Wires) -> Consumer:
+    """The consumer of the notices."""
+    return Consumer("notify", (events.NOTICES,), _handle)
+
+
+async def _handle(entries: Sequence[Entry]) -> Sequence[Command]:
+    """Publish in the instant that acknowledges: each notice once, however often a reply is lost."""
+    heard = [events.decode(entry.fields or {}, Notice) for entry in entries]
+    return [
+        ("PUBLISH", notices.channel(notice.factory_id), events.to_json(notice)) for notice in heard
+    ]
+
+
+if __name__ == "__main__":
+    run_consumer(build)

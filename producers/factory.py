@@ -1,0 +1,47 @@
+"""The factory API: what ERPs call to make batches and to follow them to the chain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from aiohttp.web import Application
+
+from producers import factory_batches, factory_events, factory_products
+from voketag.notice_feed import NoticeFeed
+from voketag.process import Wires, main, open_wires
+from voketag.settings import Settings
+from voketag.web import application, serve
+
+
+@contextlib.asynccontextmanager
+async def opened(wires: Wires) -> AsyncIterator[Application]:
+    """The factory service, with the feed of notices that its event streams share."""
+    notices = NoticeFeed(wires.settings.redis_url)
+
+    async def ready() -> None:
+        await wires.streams.ping()
+        await wires.database.ping()
+
+    routes = (
+        *factory_batches.routes(wires),
+        *factory_products.routes(wires),
+        *factory_events.routes(wires, notices),
+    )
+    hearing = asyncio.create_task(notices.run(), name="notices")
+    try:
+        yield application("VokeTag factory", routes, ready)
+    finally:
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def run(settings: Settings, stopping: asyncio.Event) -> None:
+    """The factory process."""
+    async with open_wires(settings, database=True) as wires, opened(wires) as app:
+        await serve(app, settings, settings.factory_port, stopping)
+
+
+if __name__ == "__main__":
+    main(run)

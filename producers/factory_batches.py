@@ -1,0 +1,241 @@
+"""Batches over HTTP: accepted, shown, listed, recalled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID
+
+import msgspec
+import structlog
+from aiohttp.web import Request, Response
+
+from producers.factory_access import authenticated, calling_factory
+from voketag import batch_cache, batch_intake, events, identifiers, notices, web
+from voketag.batch_answers import Batch, BatchPage, BatchReceipt
+from voketag.batch_intake import CheckedBatch, ListQuery, NewBatch, NewBatchBody, Recall
+from voketag.errors import Conflict, InvalidField, Unavailable
+from voketag.events import BatchAccepted
+from voketag.process import Wires
+from voketag.records import batches, serials
+from voketag.records.batches import Known, Origin
+from voketag.web import Problem, Route
+
+LARGE_BODY_BYTES = 1024 * 1024
+LARGE_BODY_TIMEOUT_S = 60.0
+_IDEMPOTENCY = {
+    "Idempotency-Key": {
+        "description": "The same key and body make one batch, however often they are sent.",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": "^[!-~]+$",
+    }
+}
+_new_batch = msgspec.json.Decoder(NewBatch)
+_recall = msgspec.json.Decoder(Recall)
+log = structlog.get_logger()
+
+
+def routes(wires: Wires) -> Sequence[Route]:
+    """The routes of batches."""
+    create = partial(create_batch, wires, asyncio.Lock())
+    get, every = partial(get_batch, wires), partial(list_batches, wires)
+    recall = partial(recall_batch, wires)
+    one = "/v1/batches/{id}"
+    return (
+        Route(
+            "POST",
+            "/v1/batches",
+            create,
+            "Make a batch of products",
+            {202: BatchReceipt},
+            body=NewBatchBody,
+            headers=_IDEMPOTENCY,
+            problems=(408, 409),
+            security="factory",
+        ),
+        Route(
+            "GET",
+            "/v1/batches",
+            every,
+            "This factory's batches, the newest first",
+            {200: BatchPage},
+            query=ListQuery,
+            security="factory",
+        ),
+        Route("GET", one, get, "A batch and its anchor", {200: Batch}, security="factory"),
+        Route(
+            "POST",
+            one + "/recall",
+            recall,
+            "Recall a batch: whoever scans one of its products is told",
+            {200: Batch},
+            body=Recall,
+            security="factory",
+        ),
+    )
+
+
+# ---------------------------------------------------------------------- accepting
+
+
+async def create_batch(wires: Wires, large_body: asyncio.Lock, request: Request) -> Response:
+    """POST /v1/batches: store the batch, announce it, promise it."""
+    factory_id = await calling_factory(wires, request)
+    idempotency_key = batch_intake.check_idempotency_key(request.headers.get("Idempotency-Key"))
+    async with _room_for(request, large_body):
+        raw = await _read(request)
+        origin = Origin(factory_id, idempotency_key, hashlib.sha256(raw).digest())
+        new = web.decode_body(raw, _new_batch)
+        del raw  # up to 32 MiB, which the decoded serials do not need
+        receipt, known = await _accept(wires, origin, batch_intake.check(new, datetime.now(UTC)))
+    if known is None or known.status == "pending":
+        await _announce(wires, receipt.batch_id)
+    headers = {"Location": f"/v1/batches/{receipt.batch_id}"}
+    if known is not None:
+        headers["Idempotent-Replayed"] = "true"
+    return web.json_response(receipt, 202, headers)
+
+
+@contextlib.asynccontextmanager
+async def _room_for(request: Request, large_body: asyncio.Lock) -> AsyncIterator[None]:
+    """Large bodies one at a time: a million serials take 100 MB until they are stored."""
+    length = request.content_length
+    if length is not None and length <= LARGE_BODY_BYTES:
+        yield
+        return
+    async with large_body:
+        yield
+
+
+async def _read(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(LARGE_BODY_TIMEOUT_S):
+            return await web.read_bytes(request, batch_intake.BODY_MAX_BYTES)
+    except TimeoutError:
+        detail = f"A body has to arrive within {LARGE_BODY_TIMEOUT_S:.0f} seconds."
+        raise Problem(408, "body_too_slow", detail) from None
+
+
+async def _accept(
+    wires: Wires, origin: Origin, batch: CheckedBatch
+) -> tuple[BatchReceipt, Known | None]:
+    """Store a batch, or find the one that its Idempotency-Key stands for, which is given too."""
+    batch_id = identifiers.new_id()
+    token_key_id = wires.settings.token_keys.signing.key_id
+    try:
+        async with wires.database.transaction() as connection:
+            fresh = await batches.insert(connection, batch_id, batch, origin, token_key_id)
+            if fresh and batch.serials is not None:
+                await serials.add(connection, batch_id, origin.factory_id, batch.sku, batch.serials)
+    except serials.SerialsTaken:
+        await _refuse_serials(wires, origin.factory_id, batch)
+    if fresh:
+        return BatchReceipt(batch_id, "pending", batch.product_count), None
+    assert origin.idempotency_key is not None
+    async with wires.database.connection() as connection:
+        known = await batches.known(connection, origin.factory_id, origin.idempotency_key)
+    if known is None:
+        raise Conflict("the batch of an Idempotency-Key has vanished")
+    if known.request_hash != origin.request_hash:
+        raise InvalidField(
+            "Idempotency-Key",
+            "This Idempotency-Key was used with another body; a new batch needs a new key.",
+            "idempotency_key_reused",
+        )
+    return BatchReceipt(known.batch_id, "pending", known.product_count), known
+
+
+async def _refuse_serials(wires: Wires, factory_id: UUID, batch: CheckedBatch) -> None:
+    """Say which serials cannot be taken. Raises InvalidField or Problem 409."""
+    given = batch.serials or ()
+    twice = await asyncio.to_thread(batch_intake.duplicates, given)
+    if twice:
+        raise InvalidField(
+            "serials",
+            f"A serial may stand in a batch once; found more often: {_quoted(twice)}.",
+            "duplicate_serial",
+        )
+    async with wires.database.connection() as connection:
+        taken = await serials.taken(connection, factory_id, batch.sku, given)
+    raise Problem(
+        409,
+        "serial_already_used",
+        f"Serials are used once for a factory and SKU; in use already: {_quoted(taken)}.",
+    )
+
+
+def _quoted(values: Sequence[str]) -> str:
+    return ", ".join(msgspec.json.encode(value).decode() for value in values)
+
+
+async def _announce(wires: Wires, batch_id: UUID) -> None:
+    """Tell the register group. Postgres holds the batch: should this fail, maintain tells again."""
+    stream = events.batches(events.shard_of(batch_id, wires.settings.shards))
+    try:
+        await wires.streams.publish(stream, events.encode(BatchAccepted(batch_id)))
+    except Unavailable as error:
+        log.warning("batch not announced yet", batch_id=str(batch_id), error=str(error))
+
+
+# ---------------------------------------------------------------------- showing
+
+
+async def get_batch(wires: Wires, request: Request) -> Response:
+    """GET /v1/batches/{id}"""
+    factory_id = await calling_factory(wires, request)
+    batch_id = web.path_id(request)
+    batch = await batch_cache.get(wires.streams.redis, batch_id)
+    if batch is not None and batch.factory_id == factory_id:
+        return web.json_response(batch)
+    async with wires.database.connection() as connection:
+        batch = await batches.view(connection, factory_id, batch_id)
+    if batch is None:
+        raise web.not_found()
+    await batch_cache.offer(wires.streams.redis, batch)
+    return web.json_response(batch)
+
+
+async def list_batches(wires: Wires, request: Request) -> Response:
+    """GET /v1/batches"""
+    async with authenticated(wires, request) as (connection, factory_id):
+        query = web.read_query(request, ListQuery)
+        created_after = batch_intake.read_created_after(query.created_after)
+        after = batch_intake.read_cursor(query.cursor)
+        found = await batches.page(
+            connection,
+            factory_id,
+            status=query.status,
+            created_after=created_after,
+            after=after,
+            limit=query.limit + 1,  # one more, to know whether there is a next page
+        )
+    shown = tuple(found[: query.limit])
+    more = len(found) > len(shown)
+    next_cursor = batch_intake.cursor_after(shown[-1].batch_id) if more else None
+    return web.json_response(BatchPage(shown, next_cursor))
+
+
+# ---------------------------------------------------------------------- recalling
+
+
+async def recall_batch(wires: Wires, request: Request) -> Response:
+    """POST /v1/batches/{id}/recall: in Postgres first; a repeat does the rest where it failed."""
+    factory_id = await calling_factory(wires, request)
+    batch_id = web.path_id(request)
+    reason = batch_intake.check_reason(await web.read_body(request, _recall))
+    async with wires.database.connection() as connection:
+        await batches.recall(connection, factory_id, batch_id, reason)
+        batch = await batches.view(connection, factory_id, batch_id)
+    if batch is None or batch.recalled_at is None:
+        raise web.not_found()
+    await wires.intake.recall(batch_id)
+    await batch_cache.replace(wires.streams.redis, batch)
+    detail = {"reason": batch.recall_reason}
+    notice = notices.of_batch("batch.recalled", batch_id, factory_id, batch.recalled_at, detail)
+    await wires.streams.publish(events.NOTICES, events.encode(notice))
+    return web.json_response(batch)

@@ -1,0 +1,65 @@
+"""A factory's notices as server-sent events, for as long as it listens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from aiohttp.web import Request, StreamResponse
+
+from producers.factory_access import calling_factory
+from voketag import events, sse
+from voketag.errors import Unavailable
+from voketag.events import Notice
+from voketag.notice_feed import Listener, NoticeFeed
+from voketag.process import Wires
+from voketag.web import STOPPING, Problem, Route
+
+KEY_CHECK_EVERY_S = 15.0
+
+
+def routes(wires: Wires, notices: NoticeFeed) -> Sequence[Route]:
+    """The route of notices."""
+    return (
+        Route(
+            "GET",
+            "/v1/events",
+            partial(stream_notices, wires, notices),
+            "This factory's notices from now on, as server-sent events. Where the stream ends, "
+            "some may have been missed: connect again, then ask for the batches",
+            {200: "text/event-stream"},
+            security="factory",
+        ),
+    )
+
+
+async def stream_notices(wires: Wires, notices: NoticeFeed, request: Request) -> StreamResponse:
+    """GET /v1/events, until the client leaves, falls behind or loses its key, or we stop."""
+    factory_id = await calling_factory(wires, request)
+    await notices.connected()
+    feed = sse.Feed()
+
+    def offer(notice: Notice) -> bool:
+        data, event_id = events.to_json(notice), str(notice.notice_id)
+        return feed.offer(sse.event(data, name=notice.kind, event_id=event_id))
+
+    checking = asyncio.create_task(_close_without_key(wires, request, feed))
+    try:
+        with notices.listening(factory_id, Listener(offer, feed.close)):
+            return await sse.stream(request, feed, request.app[STOPPING])
+    finally:
+        checking.cancel()
+
+
+async def _close_without_key(wires: Wires, request: Request, feed: sse.Feed) -> None:
+    """Close the feed once its key is revoked or has expired; an outage is no reason."""
+    while True:
+        await asyncio.sleep(KEY_CHECK_EVERY_S)
+        try:
+            await calling_factory(wires, request)
+        except Problem:
+            feed.close()
+            return
+        except Unavailable:
+            continue

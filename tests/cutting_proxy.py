@@ -1,0 +1,86 @@
+"""A TCP proxy in front of a server that can lose one reply: the request arrives, its answer never
+comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit, urlunsplit
+
+
+class CuttingProxy:
+    """Forwards bytes both ways until `lose_reply_to` is set: then the connection whose request
+    holds those bytes is cut once the server has answered it.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._server_at = (host, port)
+        self.lose_reply_to: bytes | None = None
+        self.cuts = 0
+        self._serving: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Cut every connection."""
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A client has come."""
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        above, below = await asyncio.open_connection(*self._server_at)
+        lose = asyncio.Event()
+        ways = {
+            asyncio.create_task(self._requests(reader, below, lose)),
+            asyncio.create_task(self._replies(above, writer, lose)),
+        }
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            writer.close()
+            below.close()
+
+    async def _requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lose: asyncio.Event
+    ) -> None:
+        while data := await reader.read(65536):
+            if self.lose_reply_to is not None and self.lose_reply_to in data:
+                self.lose_reply_to = None
+                lose.set()
+            writer.write(data)
+            await writer.drain()
+
+    async def _replies(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lose: asyncio.Event
+    ) -> None:
+        while data := await reader.read(65536):
+            if lose.is_set():
+                self.cuts += 1
+                return
+            writer.write(data)
+            await writer.drain()
+
+
+@contextlib.asynccontextmanager
+async def cutting_proxy(url: str) -> AsyncIterator[tuple[CuttingProxy, str]]:
+    """A proxy in front of the server that `url` names, and the URL that leads through it."""
+    parts = urlsplit(url)
+    proxy = CuttingProxy(parts.hostname or "", parts.port or 0)
+    server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    login = parts.netloc.rpartition("@")[0]
+    place = f"{login}@127.0.0.1:{port}" if login else f"127.0.0.1:{port}"
+    try:
+        yield proxy, urlunsplit(parts._replace(netloc=place))
+    finally:
+        server.close()
+        await proxy.close()

@@ -1,0 +1,57 @@
+"""API keys of factories: mint, parse, hash. No key is ever stored, only its SHA-256.
+
+A key is `vt_`, 32 random characters of Crockford base32 (160 bits) and 6 more that check the rest
+(the low 30 bits of its CRC-32): a mistyped or invented key is refused without asking Postgres, and
+secret scanners can tell a real one from a look-alike. A plain SHA-256 is enough for a secret of
+160 random bits; a slow password hash would only make each request slow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import zlib
+
+from voketag.tokens import ALPHABET, encode_base32
+
+SCHEME = "vt_"
+RANDOM_BYTES = 20
+CHECK_CHARACTERS = 6
+KEY_CHARACTERS = len(SCHEME) + RANDOM_BYTES * 8 // 5 + CHECK_CHARACTERS
+PREFIX_CHARACTERS = 11
+_LETTERS = frozenset(ALPHABET)
+
+
+def mint() -> str:
+    """A fresh key."""
+    body = SCHEME + encode_base32(secrets.token_bytes(RANDOM_BYTES))
+    return body + _check(body)
+
+
+def parse(text: str) -> str | None:
+    """A key in the one spelling that is hashed, or None for what was never minted.
+
+    Either case is accepted, and nothing else: keys are copied, not typed.
+    """
+    if len(text) != KEY_CHARACTERS or not text.isascii():
+        return None
+    body = SCHEME + text[len(SCHEME) :].upper()
+    if text[: len(SCHEME)].lower() != SCHEME or not _LETTERS.issuperset(body[len(SCHEME) :]):
+        return None
+    return body if _check(body[:-CHECK_CHARACTERS]) == body[-CHECK_CHARACTERS:] else None
+
+
+def digest(key: str) -> bytes:
+    """What is stored of a key that `mint` or `parse` gave: its SHA-256, 32 bytes."""
+    return hashlib.sha256(key.encode("ascii")).digest()
+
+
+def prefix(key: str) -> str:
+    """What may be shown of a key, to tell it from others; 120 bits of it stay secret."""
+    return key[:PREFIX_CHARACTERS]
+
+
+def _check(body: str) -> str:
+    number = zlib.crc32(body.encode("ascii"))
+    shifts = range((CHECK_CHARACTERS - 1) * 5, -1, -5)
+    return "".join(ALPHABET[(number >> shift) & 31] for shift in shifts)

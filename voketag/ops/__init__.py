@@ -1,0 +1,1 @@
+"""What people who run VokeTag use: its HTTP API, the dashboard and the command line."""

@@ -1,0 +1,60 @@
+"""The ops process: the admin API, the live view, the dashboard, everyone's metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+from aiohttp import web
+
+from voketag import metrics, topology
+from voketag.errors import Unavailable
+from voketag.ops import api_factories, api_figures, api_reports, dashboard, live
+from voketag.ops.access import guarded
+from voketag.process import Wires, open_wires
+from voketag.settings import Settings
+from voketag.stream_status import process_metrics
+from voketag.web import application, serve
+
+log = structlog.get_logger()
+
+
+@contextlib.asynccontextmanager
+async def opened(wires: Wires) -> AsyncIterator[web.Application]:
+    """The ops service, with what it does beside answering."""
+
+    async def ready() -> None:
+        await wires.streams.ping()
+        await wires.database.ping()
+
+    async def read_metrics() -> bytes:
+        try:
+            left = await process_metrics(wires.streams.redis, topology.CONSUMERS)
+        except Unavailable as error:
+            log.warning("unavailable", route="/metrics", error=str(error))
+            left = {}
+        return metrics.exposition(left)
+
+    watched = live.Live(wires)
+    table = [
+        *api_factories.routes(wires),
+        *api_figures.routes(wires),
+        *api_reports.routes(wires),
+        *live.routes(watched),
+        *dashboard.routes(),
+    ]
+    key = wires.settings.admin_key
+    try:
+        yield application(
+            "VokeTag ops", [guarded(route, key) for route in table], ready, read_metrics
+        )
+    finally:
+        await watched.close()
+
+
+async def run(settings: Settings, stopping: asyncio.Event) -> None:
+    """The ops process."""
+    async with open_wires(settings, database=True) as wires, opened(wires) as app:
+        await serve(app, settings, settings.ops_port, stopping)

@@ -1,0 +1,222 @@
+"""Factories and their API keys, as an administrator makes and revokes them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from voketag.batch_intake import PRINTABLE_PATTERN, cursor_after, read_cursor
+from voketag.errors import Conflict, InvalidField
+from voketag.ops.factories import EMAIL_MAX_CHARACTERS, EMAIL_PATTERN, NAME_MAX_CHARACTERS, check
+from voketag.process import Wires
+from voketag.records import factories
+from voketag.web import (
+    Problem,
+    Route,
+    json_response,
+    not_found,
+    path_id,
+    read_body,
+    read_query,
+)
+
+LIST_MAX = 1000
+LIST_DEFAULT = 100
+KEY_LIFE_MAX = timedelta(days=36_525)
+
+
+class NewFactory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /v1/factories."""
+
+    name: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=NAME_MAX_CHARACTERS,
+            extra_json_schema={"pattern": PRINTABLE_PATTERN},
+        ),
+    ]
+    email: Annotated[
+        str,
+        Meta(max_length=EMAIL_MAX_CHARACTERS, extra_json_schema={"pattern": EMAIL_PATTERN}),
+    ]
+
+
+class NewFactoryAnswer(msgspec.Struct, frozen=True):
+    """A factory was made; its key is shown this once."""
+
+    factory_id: UUID
+    api_key: str
+
+
+class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /v1/factories/{id}/keys; without an end the key is valid until revoked."""
+
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class NewKeyAnswer(msgspec.Struct, frozen=True):
+    """A key was made; it is shown this once."""
+
+    key_id: UUID
+    api_key: str
+    expires_at: datetime | None
+
+
+class Key(msgspec.Struct, frozen=True):
+    """What is known of a key: its first characters, and since and until when it is valid."""
+
+    key_id: UUID
+    prefix: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class Factory(msgspec.Struct, frozen=True):
+    """A factory and its keys, the oldest first."""
+
+    factory_id: UUID
+    name: str
+    email: str
+    created_at: datetime
+    keys: tuple[Key, ...]
+
+
+class FactoryPage(msgspec.Struct, frozen=True):
+    """Some factories, the oldest first, and the cursor of the page after them."""
+
+    factories: tuple[Factory, ...]
+    next_cursor: str | None
+
+
+class PageQuery(msgspec.Struct, frozen=True):
+    """The query of GET /v1/factories."""
+
+    limit: Annotated[int, Meta(ge=1, le=LIST_MAX)] = LIST_DEFAULT
+    cursor: Annotated[str, Meta(description="next_cursor of the page before.")] | None = None
+
+
+_new_factory = msgspec.json.Decoder(NewFactory)
+_new_key = msgspec.json.Decoder(NewKey)
+
+
+class Factories:
+    """The routes over their wires."""
+
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
+
+    async def create(self, request: web.Request) -> web.Response:
+        """Make a factory and its first key."""
+        new = await read_body(request, _new_factory)
+        check(new.name, new.email)
+        try:
+            async with self._wires.database.connection() as connection:
+                factory_id, key = await factories.create_factory(connection, new.name, new.email)
+        except Conflict as error:
+            raise Problem(409, "email_used", str(error)) from None
+        location = {"Location": f"/v1/factories/{factory_id}"}
+        return json_response(NewFactoryAnswer(factory_id, key), 201, location)
+
+    async def list(self, request: web.Request) -> web.Response:
+        """A page of factories."""
+        query = read_query(request, PageQuery)
+        after = read_cursor(query.cursor)
+        async with self._wires.database.connection() as connection:
+            found = await factories.list_factories(connection, limit=query.limit + 1, after=after)
+        shown = found[: query.limit]
+        cursor = cursor_after(shown[-1].factory_id) if len(found) > query.limit else None
+        return json_response(FactoryPage(tuple(map(_shown, shown)), cursor))
+
+    async def get(self, request: web.Request) -> web.Response:
+        """One factory: the first of those from its id on."""
+        factory_id = path_id(request)
+        before = UUID(int=max(factory_id.int - 1, 0))
+        async with self._wires.database.connection() as connection:
+            found = await factories.list_factories(connection, limit=1, after=before)
+        if not found or found[0].factory_id != factory_id:
+            raise not_found("There is no factory with this id.")
+        return json_response(_shown(found[0]))
+
+    async def add_key(self, request: web.Request) -> web.Response:
+        """One more key for a factory."""
+        factory_id = path_id(request)
+        new = await read_body(request, _new_key)
+        expires_at = _checked_end(new.expires_at, datetime.now(UTC))
+        async with self._wires.database.connection() as connection:
+            made = await factories.add_key(connection, factory_id, expires_at)
+        if made is None:
+            raise not_found("There is no factory with this id.")
+        return json_response(NewKeyAnswer(*made, expires_at), 201)
+
+    async def revoke_key(self, request: web.Request) -> web.Response:
+        """Make a key unusable from now on."""
+        async with self._wires.database.connection() as connection:
+            if not await factories.revoke_key(connection, path_id(request)):
+                raise not_found("There is no key with this id.")
+        return web.Response(status=204)
+
+
+def _checked_end(expires_at: datetime | None, now: datetime) -> datetime | None:
+    if expires_at is None:
+        return None
+    if not timedelta() < expires_at - now < KEY_LIFE_MAX:
+        raise InvalidField("expires_at", "A time within the next 100 years is accepted.")
+    return expires_at.astimezone(UTC)
+
+
+def _shown(factory: factories.Factory) -> Factory:
+    return msgspec.convert(asdict(factory), Factory)
+
+
+def routes(wires: Wires) -> list[Route]:
+    """The routes of factories and keys."""
+    over = Factories(wires)
+    return [
+        Route(
+            "POST",
+            "/v1/factories",
+            over.create,
+            "Make a factory and its first API key",
+            {201: NewFactoryAnswer},
+            body=NewFactory,
+            problems=(409,),
+            security="admin",
+        ),
+        Route(
+            "GET",
+            "/v1/factories",
+            over.list,
+            "List factories",
+            {200: FactoryPage},
+            query=PageQuery,
+            security="admin",
+        ),
+        Route(
+            "GET", "/v1/factories/{id}", over.get, "One factory", {200: Factory}, security="admin"
+        ),
+        Route(
+            "POST",
+            "/v1/factories/{id}/keys",
+            over.add_key,
+            "Make one more API key",
+            {201: NewKeyAnswer},
+            body=NewKey,
+            security="admin",
+        ),
+        Route(
+            "DELETE",
+            "/v1/keys/{id}",
+            over.revoke_key,
+            "Revoke an API key",
+            {204: None},
+            security="admin",
+        ),
+    ]

@@ -1,0 +1,156 @@
+"""Figures: how the streams stand, and the statistics of the last days."""
+
+from __future__ import annotations
+
+import time
+from datetime import date
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from voketag import identifiers, topology
+from voketag.consumer import LEASE_MS
+from voketag.process import Wires
+from voketag.records import stats
+from voketag.stream_status import StreamStatus, read_status
+from voketag.web import Route, json_response
+
+DAYS = 30
+TOP_PRODUCTS = 10
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A group of a stream. `lag` is null where Redis does not know it; `oldest_unacked_s` is the
+    age of the oldest entry not acknowledged, 0 where there is none; `registered` is false for a
+    group that is none of ours.
+    """
+
+    group: str
+    registered: bool
+    lag: int | None
+    pending: int
+    oldest_unacked_s: float
+    consumers: int
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """A stream: its entries, its dead letters, its groups."""
+
+    stream: str
+    length: int
+    dead: int
+    groups: tuple[Group, ...]
+
+
+class StreamsAnswer(msgspec.Struct, frozen=True):
+    """Every stream of the pipeline."""
+
+    streams: tuple[Stream, ...]
+
+
+class Day(msgspec.Struct, frozen=True):
+    """The stored scans of a UTC day; the average is over scans of known products."""
+
+    day: date
+    scans: int
+    unique_products: int
+    avg_risk_score: float | None
+    authentic: int
+    suspicious: int
+    high_risk: int
+    recalled: int
+    not_recognised: int
+
+
+class Today(msgspec.Struct, frozen=True):
+    """The UTC day so far: the scans accepted, and of those the ones that are stored."""
+
+    day: date
+    scans: int
+    stored: Day
+
+
+class TopProduct(msgspec.Struct, frozen=True):
+    """One of today's most scanned products; SKU and name are null where it is not stored."""
+
+    product_id: UUID
+    scans: int
+    sku: str | None
+    name: str | None
+
+
+class StatsAnswer(msgspec.Struct, frozen=True):
+    """Today, the last 30 UTC days with today as the first, and today's most scanned products."""
+
+    today: Today
+    days: tuple[Day, ...]
+    top_products: tuple[TopProduct, ...]
+
+
+class Figures:
+    """The routes over their wires."""
+
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
+        self._groups = topology.groups_of(wires.settings.shards)
+
+    async def streams(self, _: web.Request) -> web.Response:
+        """How every stream stands."""
+        found = await read_status(self._wires.streams.redis, self._groups, LEASE_MS)
+        return json_response(StreamsAnswer(tuple(map(_stream, found))))
+
+    async def stats(self, _: web.Request) -> web.Response:
+        """The statistics."""
+        now_ms = time.time_ns() // 1_000_000
+        accepted = await self._wires.intake.today(now_ms)
+        top = await self._wires.intake.top(now_ms, TOP_PRODUCTS)
+        async with self._wires.database.connection() as connection:
+            days = await stats.daily(connection, identifiers.time_of_ms(now_ms).date(), DAYS)
+            named = await stats.named(connection, [product_id for product_id, _ in top])
+        shown = [msgspec.convert(day, Day, from_attributes=True) for day in days]
+        products = []
+        for product_id, scans in top:
+            known = named.get(product_id)
+            sku, name = (None, None) if known is None else (known.sku, known.name)
+            products.append(TopProduct(product_id, scans, sku, name))
+        today = Today(shown[0].day, accepted, shown[0])
+        return json_response(StatsAnswer(today, tuple(shown), tuple(products)))
+
+
+def _stream(status: StreamStatus) -> Stream:
+    groups = tuple(
+        Group(
+            group.group,
+            group.registered,
+            group.lag,
+            group.pending,
+            round(group.oldest_unacked_s, 3),
+            group.consumers,
+        )
+        for group in status.groups
+    )
+    return Stream(status.stream, status.length, status.dead, groups)
+
+
+def routes(wires: Wires) -> list[Route]:
+    """The routes of figures."""
+    over = Figures(wires)
+    return [
+        Route(
+            "GET",
+            "/v1/streams",
+            over.streams,
+            "How each stream and its groups stand",
+            {200: StreamsAnswer},
+            security="admin",
+        ),
+        Route(
+            "GET",
+            "/v1/stats",
+            over.stats,
+            "Today, the last 30 days, today's most scanned products",
+            {200: StatsAnswer},
+            security="admin",
+        ),
+    ]

@@ -1,0 +1,161 @@
+"""Reports as analysts look into them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, Meta, UnsetType
+
+from voketag.batch_intake import cursor_after, read_cursor
+from voketag.errors import InvalidField
+from voketag.process import Wires
+from voketag.records import reports
+from voketag.records.reports import Status
+from voketag.web import Route, json_response, not_found, path_id, read_body, read_query
+
+LIST_MAX = 1000
+LIST_DEFAULT = 100
+NOTE_MAX_CHARACTERS = 4000
+# Text of several lines: of the control characters only tab, line feed and carriage return.
+NOTE_PATTERN = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f]*(?!\n)$"
+_NOT_IN_A_NOTE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A report, and what became of it."""
+
+    report_id: UUID
+    product_id: UUID | None
+    scan_id: UUID | None
+    reason: str
+    description: str | None
+    email: str | None
+    status: Status
+    note: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class ReportPage(msgspec.Struct, frozen=True):
+    """Some reports, the newest first, and the cursor of the page after them."""
+
+    reports: tuple[Report, ...]
+    next_cursor: str | None
+
+
+class ReportQuery(msgspec.Struct, frozen=True):
+    """The query of GET /v1/reports."""
+
+    status: Status | None = None
+    limit: Annotated[int, Meta(ge=1, le=LIST_MAX)] = LIST_DEFAULT
+    cursor: Annotated[str, Meta(description="next_cursor of the page before.")] | None = None
+
+
+class ReportChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of PATCH /v1/reports/{id}; what is not given stays, a null note takes it away."""
+
+    status: Status | UnsetType = UNSET
+    note: (
+        Annotated[
+            str,
+            Meta(max_length=NOTE_MAX_CHARACTERS, extra_json_schema={"pattern": NOTE_PATTERN}),
+        ]
+        | UnsetType
+        | None
+    ) = UNSET
+
+
+_change = msgspec.json.Decoder(ReportChange)
+ReportChangeBody = Annotated[ReportChange, Meta(extra_json_schema={"minProperties": 1})]
+
+
+class Reports:
+    """The routes over their wires."""
+
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
+
+    async def list(self, request: web.Request) -> web.Response:
+        """A page of reports."""
+        query = read_query(request, ReportQuery)
+        after = read_cursor(query.cursor)
+        async with self._wires.database.connection() as connection:
+            found = await reports.list_reports(
+                connection, limit=query.limit + 1, status=query.status, after=after
+            )
+        shown = found[: query.limit]
+        cursor = cursor_after(shown[-1].report_id) if len(found) > query.limit else None
+        return json_response(ReportPage(tuple(map(_shown, shown)), cursor))
+
+    async def change(self, request: web.Request) -> web.Response:
+        """Set status or note. The same change again does no harm, and completes one whose answer
+        was that a server is not there.
+        """
+        report_id = path_id(request)
+        change = await read_body(request, _change)
+        _check(change)
+        standing = None
+        async with self._wires.database.transaction() as connection:
+            report = await reports.change_report(
+                connection,
+                report_id,
+                status=None if isinstance(change.status, UnsetType) else change.status,
+                note=None if isinstance(change.note, UnsetType) else change.note,
+                keep_note=isinstance(change.note, UnsetType),
+            )
+            if report is None:
+                raise not_found("There is no report with this id.")
+            if change.status is not UNSET and report.product_id is not None:
+                standing = await reports.standing_of(connection, report.product_id)
+        if standing is not None:
+            await self._tell_intake(standing)
+        return json_response(_shown(report))
+
+    async def _tell_intake(self, standing: reports.Standing) -> None:
+        """Scans count the reporters of a product whose reports stand, and no others."""
+        if not standing.reporters:
+            await self._wires.intake.forget_reports(standing.product_id)
+        for reporter in standing.reporters:
+            await self._wires.intake.report(standing.product_id, reporter)
+
+
+def _check(change: ReportChange) -> None:
+    if change.status is UNSET and change.note is UNSET:
+        raise InvalidField("status", "At least one of status and note is needed.")
+    if isinstance(change.note, str) and _NOT_IN_A_NOTE.search(change.note):
+        raise InvalidField("note", "Printable text is accepted, in lines if need be.")
+
+
+def _shown(report: reports.Report) -> Report:
+    return msgspec.convert(asdict(report), Report)
+
+
+def routes(wires: Wires) -> list[Route]:
+    """The routes of reports."""
+    over = Reports(wires)
+    return [
+        Route(
+            "GET",
+            "/v1/reports",
+            over.list,
+            "List reports of people",
+            {200: ReportPage},
+            query=ReportQuery,
+            security="admin",
+        ),
+        Route(
+            "PATCH",
+            "/v1/reports/{id}",
+            over.change,
+            "Set a report's status or note",
+            {200: Report},
+            body=ReportChangeBody,
+            security="admin",
+        ),
+    ]

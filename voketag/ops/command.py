@@ -1,0 +1,35 @@
+"""How every command of the command line ends: its status, and its one sentence where it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from voketag.errors import SettingsError, VokeTagError
+
+FAILED = 1
+UNUSABLE_SETTINGS = 2  # as click gives for a command line that it does not understand
+INTERRUPTED = 130
+Result = TypeVar("Result")
+
+
+def carry_out(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run what a command does; a failure that we foresaw is said in its own words."""
+    try:
+        return asyncio.run(work)
+    except SettingsError as error:
+        fail(str(error), UNUSABLE_SETTINGS)
+    except VokeTagError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def fail(message: str, status: int = FAILED) -> NoReturn:
+    """Say what is wrong on standard error, and exit."""
+    click.echo(f"voketag: {message}", err=True)
+    sys.exit(status)

@@ -1,0 +1,202 @@
+"""Dead letters for a person: what there is, what it says, and putting it back or throwing it away.
+
+Whatever is done is first written down in Postgres with all that the entry held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+from redis.asyncio import Redis
+
+from voketag import dead_letters, events, identifiers
+from voketag.dead_letters import DeadLetter
+from voketag.errors import VokeTagError
+from voketag.events import DEAD_SUFFIX
+from voketag.ops.instance import Instance
+from voketag.records import dead_letters as audit
+from voketag.records.database import Database
+from voketag.redis_connection import connect
+
+Action = Literal["redrive", "drop"]
+PAGE = 100
+WITHHELD = "[withheld]"
+_PERSONAL = frozenset({"ip_hash", "fingerprint_hash", "location", "device"})
+
+
+class NoSuchLetter(VokeTagError):
+    """The stream or the entry does not exist; the message says what does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done with one dead letter; `new_id` is the entry a redriven one became.
+
+    `gone` says that somebody else was faster: nothing was done.
+    """
+
+    letter: DeadLetter
+    new_id: str | None = None
+    gone: bool = False
+
+
+@contextlib.asynccontextmanager
+async def opened(instance: Instance) -> AsyncIterator[Redis]:
+    """The instance's Redis."""
+    redis = connect(instance.redis_url)
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
+
+
+def streams_of(instance: Instance, name: str | None) -> list[str]:
+    """The stream called `name`, with or without `:dead`; every stream for None."""
+    known = events.all_streams(instance.shards)
+    if name is None:
+        return known
+    stream = name.removesuffix(DEAD_SUFFIX)
+    if stream not in known:
+        raise NoSuchLetter(f"There is no stream {stream}; there are {', '.join(known)}.")
+    return [stream]
+
+
+async def letters(redis: Redis, stream: str, most: int | None = None) -> list[DeadLetter]:
+    """The dead letters of a stream that are there now, the oldest first, up to `most`."""
+    found: list[DeadLetter] = []
+    while most is None or len(found) < most:
+        count = PAGE if most is None else min(PAGE, most - len(found))
+        page = await dead_letters.oldest(redis, stream, count, found[-1].entry_id if found else "")
+        found += page
+        if len(page) < count:
+            break
+    return found
+
+
+async def chosen(redis: Redis, stream: str, entry_ids: tuple[str, ...]) -> list[DeadLetter]:
+    """These dead letters of a stream. Raises NoSuchLetter for an id that is not there."""
+    found = []
+    for entry_id in entry_ids:
+        left, _, right = entry_id.partition("-")
+        valid = left.isdigit() and right.isdigit()
+        letter = await dead_letters.find(redis, stream, entry_id) if valid else None
+        if letter is None:
+            where = dead_letters.dead_stream(stream)
+            raise NoSuchLetter(f"{where} has no entry {entry_id}; `voketag dead list` shows them.")
+        found.append(letter)
+    return found
+
+
+async def act_on_all(
+    instance: Instance,
+    redis: Redis,
+    action: Action,
+    chosen: Sequence[DeadLetter],
+    reason: str | None,
+    say: Callable[[str], None],
+) -> bool:
+    """Act on dead letters one after another and say of each what came of it.
+
+    Gives whether all of them were still there.
+    """
+    database = await Database.open(instance.database_url, most=1)
+    all_there = True
+    try:
+        for letter in chosen:
+            done = await act(redis, database, action, letter, reason)
+            all_there = all_there and not done.gone
+            if done.gone:
+                say(f"{letter.entry_id}  is not there any more: nothing was done")
+            elif done.new_id is not None:
+                say(f"{letter.entry_id}  is entry {done.new_id} of {letter.stream} now")
+            else:
+                say(f"{letter.entry_id}  dropped")
+    finally:
+        await database.close()
+    return all_there
+
+
+async def act(
+    redis: Redis, database: Database, action: Action, letter: DeadLetter, reason: str | None
+) -> Done:
+    """Put a dead letter back, or throw it away, having written that down.
+
+    Where the reply was lost (Unavailable), it may have happened or not, and the row stays.
+    """
+    async with database.connection() as connection:
+        audit_id = await audit.note(
+            connection,
+            stream=letter.stream,
+            entry_id=letter.entry_id,
+            action=action,
+            reason=reason,
+            event=preserved(letter.fields),
+        )
+    new_id, gone = None, False
+    if action == "redrive":
+        new_id = await dead_letters.redrive(redis, letter.stream, letter.entry_id)
+        gone = new_id is None
+    else:
+        gone = not await dead_letters.drop(redis, letter.stream, letter.entry_id)
+    if gone:
+        async with database.connection() as connection:
+            await audit.withdraw(connection, audit_id)
+    return Done(letter, new_id, gone)
+
+
+def preserved(fields: Mapping[str, bytes]) -> bytes:
+    """All fields of an entry as JSON from which its bytes can be had again: text as it is, what is
+    not UTF-8 as {"base64": ...}.
+    """
+    kept: dict[str, Any] = {}
+    for name, value in fields.items():
+        try:
+            kept[name] = value.decode()
+        except UnicodeDecodeError:
+            kept[name] = {"base64": value}
+    return msgspec.json.encode(kept)
+
+
+def summary(letter: DeadLetter) -> str:
+    """A dead letter as one line."""
+    at = identifiers.rfc3339(identifiers.time_of_ms(letter.buried_at_ms))
+    error = " ".join(letter.error.split())
+    error = error if len(error) <= 100 else error[:99] + "…"
+    return f"{letter.entry_id:<20} {at:<24} {letter.group:<9} tried {letter.attempts}x  {error}"
+
+
+def description(letter: DeadLetter) -> Iterator[str]:
+    """A dead letter on several lines, its event laid out, what could lead to a person left out."""
+    at = identifiers.rfc3339(identifiers.time_of_ms(letter.buried_at_ms))
+    yield f"stream    {letter.stream}"
+    yield f"entry     {letter.entry_id} among the dead letters, {letter.original_id} before"
+    yield f"buried    {at} by group {letter.group}, tried {letter.attempts} times"
+    yield f"error     {letter.error}"
+    for name, value in letter.fields.items():
+        lines = _laid_out(value).splitlines() or [""]
+        yield f"{name:<9} {lines[0]}"
+        yield from (" " * 10 + line for line in lines[1:])
+
+
+def _laid_out(value: bytes) -> str:
+    """A field as indented JSON where it is JSON, else as it is."""
+    try:
+        known = msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return value.decode() if value.isascii() and value.decode().isprintable() else repr(value)
+    return msgspec.json.format(msgspec.json.encode(_without_personal(known)), indent=2).decode()
+
+
+def _without_personal(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: WITHHELD if name in _PERSONAL and item else _without_personal(item)
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_personal(item) for item in value]
+    return value

@@ -1,0 +1,199 @@
+"""`voketag run`: the whole system on one machine, checked before it starts and until it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from voketag import settings as settings_module
+from voketag import topology
+from voketag.errors import Unavailable
+from voketag.ops import client, instance
+from voketag.ops.client import Client, Failed, Late
+from voketag.records import migrations
+from voketag.records.database import Database
+from voketag.settings import Settings
+from voketag.stack.home import PORTS, StackError, port_is_free
+from voketag.stack.run import run as run_stack
+from voketag.stack.supervise import report_line
+
+READY_TIMEOUT_S = 60.0
+PORT_VARIABLES = ("VOKETAG_SCAN_PORT", "VOKETAG_FACTORY_PORT", "VOKETAG_OPS_PORT")
+
+Ready = Callable[[Settings, Client, bool], Awaitable[None]]
+
+
+def with_ports(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment with a free port in the place of each 0."""
+    chosen = dict(environ)
+    for variable in PORT_VARIABLES:
+        if chosen.get(variable) == "0":
+            while not port_is_free(port := secrets.choice(PORTS)) or str(port) in chosen.values():
+                pass
+            chosen[variable] = str(port)
+    return chosen
+
+
+async def run(
+    home: Path,
+    environ: Mapping[str, str],
+    when_ready: Ready,
+    *,
+    until: asyncio.Event | None = None,
+    report: Callable[[str], None] = report_line,
+    show: Callable[[str], None] = print,
+) -> None:
+    """Run everything until a signal, or until `until` is set, then stop it all.
+
+    `when_ready` is called once everything answers, with whether this is the first start. Raises
+    SettingsError or another VokeTagError that says why it could not start.
+    """
+    start = _Start(with_ports(environ), when_ready)
+    try:
+        await run_stack(
+            home,
+            start.environ,
+            prepare=start.prepare,
+            ready=start.ready,
+            announce=start.announce,
+            until=until,
+            report=report,
+            show=show,
+        )
+    finally:
+        if start.left:
+            instance.withdraw(home, start.left)
+
+
+class _Start:
+    """What is done at the stages of a start; each is given the environment of the processes."""
+
+    def __init__(self, environ: Mapping[str, str], when_ready: Ready) -> None:
+        self.environ = environ
+        self.left = ""  # what we left in the data directory for other commands to find
+        self._when_ready = when_ready
+
+    async def prepare(self, environment: dict[str, str]) -> None:
+        """Before any process starts, while the servers answer."""
+        settings = self._settings(environment)
+        refuse_taken_ports(settings)
+        await refuse_silent_servers(self.environ)
+        await migrate(settings.database_url)
+        self.left = instance.announce(settings.home, self.environ, environment)
+
+    async def ready(self, environment: dict[str, str]) -> None:
+        """Returns once every process answers."""
+        async with client.opened(self._settings(environment)) as api:
+            await everything_ready(api)
+
+    async def announce(self, environment: dict[str, str], first: bool) -> None:
+        """Tell whoever started us."""
+        settings = self._settings(environment)
+        async with client.opened(settings) as api:
+            await self._when_ready(settings, api, first)
+
+    def _settings(self, environment: dict[str, str]) -> Settings:
+        return settings_module.load({**self.environ, **environment})
+
+
+def refuse_taken_ports(settings: Settings) -> None:
+    """Raises StackError where another program listens on one of our ports.
+
+    Our processes share ports with their own next version (SO_REUSEPORT), so that they themselves
+    would not notice: half the requests would go to the other one.
+    """
+    ports = (settings.scan_port, settings.factory_port, settings.ops_port)
+    for variable, port in zip(PORT_VARIABLES, ports, strict=True):
+        if ports.count(port) > 1:
+            raise StackError(f"{variable}: port {port} is given to two of our processes.")
+        try:
+            family = socket.getaddrinfo(settings.host, port, type=socket.SOCK_STREAM)[0][0]
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                # Without it a port is held back for a minute after its last connection.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((settings.host, port))
+        except OSError as error:
+            raise StackError(
+                f"Port {port} on {settings.host} cannot be used ({error.strerror or error}): stop "
+                f"what listens there, or set {variable} to another port (0 for any free one)."
+            ) from None
+
+
+async def refuse_silent_servers(environ: Mapping[str, str]) -> None:
+    """Raises StackError where a Redis or a chain that the caller named does not answer.
+
+    The processes would wait for it for ever, which is right for them and puzzling at a start.
+    """
+    if url := environ.get("VOKETAG_REDIS_URL"):
+        # Loaded here only: with the embedded servers this process needs neither.
+        from voketag.streams import Streams
+
+        streams = Streams(url, "start")
+        try:
+            await streams.ping()
+        except Unavailable as error:
+            raise StackError(f"VOKETAG_REDIS_URL: no Redis answers there ({error}).") from error
+        finally:
+            await streams.close()
+    if url := environ.get("VOKETAG_CHAIN_URL"):
+        from voketag.chain import Chain
+
+        chain = Chain(url)
+        try:
+            await chain.chain_id()
+        except Unavailable as error:
+            raise StackError(f"VOKETAG_CHAIN_URL: no chain answers there ({error}).") from error
+        finally:
+            await chain.close()
+
+
+async def migrate(database_url: str) -> list[str]:
+    """Bring a database to this program's schema; gives the files of migrations/ applied now."""
+    database = await Database.open(database_url, most=1)
+    try:
+        async with database.connection() as connection:
+            return await migrations.migrate(connection)
+    except Unavailable as error:
+        raise StackError(f"VOKETAG_DATABASE_URL: no Postgres answers there ({error}).") from error
+    finally:
+        await database.close()
+
+
+async def everything_ready(api: Client) -> None:
+    """Wait until each HTTP process is ready and each group that reads a stream is alive."""
+    pending = {"scan": api.where.scan, "factory": api.where.factory, "ops": api.where.ops}
+    missing = {group for groups in topology.groups_of(1).values() for group in groups}
+    trouble = ""
+
+    async def probe() -> bool | None:
+        nonlocal trouble
+        try:
+            for name, where in list(pending.items()):
+                await api.ready(where)
+                del pending[name]
+            missing.difference_update(await _living_groups(api))
+        except Failed as error:
+            trouble = str(error)
+            return None
+        return True if not missing else None
+
+    try:
+        await client.until("ready", probe, READY_TIMEOUT_S, every_s=0.05)
+    except Late:
+        names = ", ".join([*pending, *sorted(missing)])
+        raise StackError(
+            f"Not ready after {READY_TIMEOUT_S:g} s: {names}. {trouble}".rstrip()
+        ) from None
+
+
+async def _living_groups(api: Client) -> set[str]:
+    """The registered groups that have a living process on each of their streams, as ops sees it."""
+    found: dict[str, bool] = {}
+    for stream in (await api.streams())["streams"]:
+        for group in stream["groups"]:
+            alive = group["consumers"] > 0
+            found[group["group"]] = alive and found.get(group["group"], True)
+    return {name for name, alive in found.items() if alive}

@@ -1,0 +1,128 @@
+"""What a person is told once everything runs: where it is, and lines to paste that try it.
+
+On the first start a demo factory and a small batch are made through the real HTTP API; what it
+takes to use them stays in `demo.json` of the data directory, so that later starts say it again.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import time
+from pathlib import Path
+
+import msgspec
+
+from voketag.ops import client
+from voketag.ops.client import Client
+from voketag.ops.steps import spelled
+from voketag.settings import Settings
+from voketag.stack.home import load_or_create_secrets, write_private
+
+FILE = "demo.json"
+PRODUCTS = 5
+STORED_TIMEOUT_S = 30.0
+
+
+class Demo(msgspec.Struct, frozen=True):
+    """A demo factory with one batch, and the token of a product in it."""
+
+    factory_id: str
+    api_key: str
+    batch_id: str
+    token: str
+
+
+async def welcome(
+    settings: Settings, api: Client, *, first: bool, with_demo: bool, started_s: float
+) -> None:
+    """Print what a person needs. `started_s` is the monotonic time at which we were called."""
+    path = settings.home / FILE
+    known = demo = _read(path)
+    if with_demo and (demo is None or await api.products(demo.api_key, demo.batch_id) is None):
+        demo = await _make(api)
+        write_private(path, msgspec.json.encode(demo).decode() + "\n")
+    # A first start that did not come this far has not shown it.
+    show_admin_key = first or (with_demo and known is None)
+    lines = message(settings, api.where, demo, show_admin_key=show_admin_key)
+    took = spelled(time.monotonic() - started_s)
+    print(f"\nVokeTag is ready after {took}. Ctrl-C stops it; its data stay in {settings.home}")
+    print("\n".join(lines), flush=True)
+
+
+def _read(path: Path) -> Demo | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Demo)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+async def _make(api: Client) -> Demo:
+    email = f"demo-{secrets.token_hex(4)}@example.com"
+    factory_id, key = await api.create_factory("Demo factory", email)
+    batch_id = await api.push_batch(
+        key, product_count=PRODUCTS, sku="DEMO-1", name="Demo product", attributes={"demo": True}
+    )
+
+    async def stored() -> list[dict[str, str]] | None:
+        return await api.products(key, batch_id) or None
+
+    products = await client.until("the demo batch is stored", stored, STORED_TIMEOUT_S)
+    return Demo(factory_id, key, batch_id, products[0]["token"])
+
+
+def message(
+    settings: Settings, where: client.Urls, demo: Demo | None, *, show_admin_key: bool
+) -> list[str]:
+    """The lines to print. Every `curl` line works as it stands."""
+    kept = settings.home / "secrets.json"
+    again = _admin_key_again(kept, settings.admin_key)
+    shown = settings.admin_key if show_admin_key else f"as before; it is kept in {kept}"
+    admin = f"'Authorization: Bearer {settings.admin_key}'" if show_admin_key else again
+    lines = [
+        "",
+        f"  scan     {where.scan}   (phones; a QR code opens /r/<token>)",
+        f"  factory  {where.factory}   (ERPs)",
+        f"  ops      {where.ops}   (the dashboard; it asks for the admin key)",
+        f"  API      {where.scan}/openapi.json, and the same on the others",
+        "",
+        f"  admin key         {shown}",
+    ]
+    if demo is not None:
+        lines += [f"  demo factory key  {demo.api_key}", f"  demo token        {demo.token}"]
+    lines += ["", "Paste into another terminal:", ""]
+    if demo is not None:
+        lines += _lines_of_demo(where, demo)
+    return [
+        *lines,
+        "# the streams: what waits, who works, what was given up",
+        f"curl -s {where.ops}/v1/streams -H {admin}",
+        "",
+    ]
+
+
+def _lines_of_demo(where: client.Urls, demo: Demo) -> list[str]:
+    json_type = "-H 'Content-Type: application/json'"
+    key = f"-H 'Authorization: Bearer {demo.api_key}'"
+    new_batch = json.dumps({"product_count": 1000, "sku": "SHOE-42", "name": "Running shoe"})
+    scan = json.dumps({"token": demo.token})
+    batches = f"{where.factory}/v1/batches"
+    return [
+        "# scan the demo token",
+        f"curl -s {where.scan}/v1/scans {json_type} -d '{scan}'",
+        "# push a batch of 1,000 products",
+        f"curl -s {batches} {key} {json_type} -d '{new_batch}'",
+        "# look at the demo batch: its Merkle root, and its anchor on the chain",
+        f"curl -s {batches}/{demo.batch_id} {key}",
+        "# the tokens of its products",
+        f"curl -s {batches}/{demo.batch_id}/products {key}",
+    ]
+
+
+def _admin_key_again(kept: Path, admin_key: str) -> str:
+    """How a shell gets at the admin key without our showing it a second time."""
+    if load_or_create_secrets(kept.parent).admin_key == admin_key:
+        find = r"""sed -n 's/.*"admin_key": "\([^"]*\)".*/\1/p' """ + shlex.quote(str(kept))
+        return f'"Authorization: Bearer $({find})"'
+    return '"Authorization: Bearer $VOKETAG_ADMIN_KEY"'
