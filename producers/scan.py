@@ -206,9 +206,12 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
 
 
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
-    """The scan process."""
-    async with open_wires(settings, database=True) as wires, opened(wires) as app:
-        await serve(app, settings, settings.scan_port, stopping)
+    """The scan process. It promises that an answered scan is kept, so it looks at Redis first."""
+    async with open_wires(settings, database=True) as wires:
+        if not settings.redis_may_lose:
+            await wires.streams.refuse_forgetful(stopping)
+        async with opened(wires) as app:
+            await serve(app, settings, settings.scan_port, stopping)
 
 
 if __name__ == "__main__":

@@ -76,12 +76,18 @@ class Loop:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Work until stopped. Raises BadDeploy, or whatever bug ended a task."""
+        """Work until stopped. Raises BadDeploy, or whatever bug ended a task. Cancelled, it gives
+        up what is in hand, which stays pending.
+        """
         tasks = [asyncio.create_task(self._keep_leases(), name="leases")]
         if self.consumer.tick is not None:
             tasks.append(asyncio.create_task(self._tick(self.consumer.tick), name="tick"))
         try:
             await asyncio.gather(*tasks)
+        except asyncio.CancelledError:
+            for work in self._work.values():
+                work.cancel()
+            raise
         finally:
             self._stopping.set()
             await asyncio.gather(*self._work.values(), *tasks, return_exceptions=True)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _NEVER_LOGGED = frozenset(
     {"address", "api_key", "authorization", "email", "ip", "password", "token", "user_agent"}
 )
+STOP_GRACE_S = 7.0  # a supervisor kills after 10
 log = structlog.get_logger()
 
 
@@ -100,7 +101,13 @@ def run_consumer(
             await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
             loop.stop()
-            await running
+            _, unfinished = await asyncio.wait({running}, timeout=STOP_GRACE_S)
+            if unfinished:
+                # What is in hand is not acknowledged: whoever comes next finds it pending.
+                log.warning("stopped in the middle of a batch", group=loop.consumer.group)
+                running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
 
     main(serve)
 

@@ -13,13 +13,17 @@ from redis.exceptions import (
     ConnectionError,
     OutOfMemoryError,
     ReadOnlyError,
+    ResponseError,
     TimeoutError,
 )
 
-from voketag.errors import Unavailable
+from voketag.errors import SettingsError, Unavailable
 
 COMMAND_TIMEOUT_S = 5.0
 WAIT_FOR = (ConnectionError, TimeoutError, BusyLoadingError, OutOfMemoryError, ReadOnlyError)
+
+# What makes an acknowledged write survive a crash of the server, and never be evicted.
+DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 
 Command = tuple[str | bytes | int | float, ...]
 
@@ -47,3 +51,39 @@ async def redis_errors() -> AsyncIterator[None]:
         raise Unavailable(f"redis: {error}") from error
     except OSError as error:
         raise Unavailable(f"redis: {error}") from error
+
+
+async def refuse_forgetful(redis: Redis) -> None:
+    """Raises SettingsError for a Redis that can lose a write it has acknowledged, saying what to
+    change there. Raises Unavailable where it does not answer.
+    """
+    async with redis_errors():
+        try:
+            found: dict[str | None, str | None] = {}
+            for name in DURABLE:
+                found |= await redis.config_get(name)
+        except ResponseError as error:
+            raise SettingsError(
+                [
+                    f"VOKETAG_REDIS_URL: this Redis does not tell whether it keeps what it "
+                    f"acknowledges ({error}). See to it that it does, then set "
+                    "VOKETAG_REDIS_MAY_LOSE=yes."
+                ]
+            ) from error
+    kept = {name: found.get(name) for name in DURABLE}
+    wrong = [
+        f"{name} is {kept[name]!r}" for name, wanted in DURABLE.items() if kept[name] != wanted
+    ]
+    if wrong:
+        mend = "; ".join(
+            f"CONFIG SET {name} {wanted}"
+            for name, wanted in DURABLE.items()
+            if kept[name] != wanted
+        )
+        raise SettingsError(
+            [
+                "VOKETAG_REDIS_URL: this Redis can lose a write it has acknowledged: "
+                f"{', '.join(wrong)}. Mend it ({mend}, and in its configuration file), or accept "
+                "the loss of answered scans with VOKETAG_REDIS_MAY_LOSE=yes."
+            ]
+        )

@@ -10,18 +10,31 @@ id; one that was overtaken gets Fenced and has changed nothing.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from redis.exceptions import ResponseError
 
 from voketag import topology
 from voketag.errors import Fenced, Unavailable
 from voketag.events import DEAD_SUFFIX
-from voketag.redis_connection import COMMAND_TIMEOUT_S, Command, connect, redis_errors
+from voketag.redis_connection import (
+    COMMAND_TIMEOUT_S,
+    Command,
+    connect,
+    redis_errors,
+    refuse_forgetful,
+)
 
 BLOCK_MS = 1000
+# Redis 7 says the second to a reader that was waiting when the stream was deleted.
+_GROUP_IS_GONE = ("NOGROUP", "UNBLOCKED")
+ASK_AGAIN_S = 0.5
+log = structlog.get_logger()
 FIGURES_LEASES = 3  # for so many leases the metrics of a process that died can still be read
 
 # Takes or renews the lease; gives 1 where the caller owns the stream now.
@@ -91,6 +104,16 @@ class Streams:
         """Raises Unavailable unless Redis answers."""
         async with redis_errors():
             await self.redis.ping()
+
+    async def refuse_forgetful(self, stopping: asyncio.Event) -> None:
+        """Wait until Redis answers or `stopping`. Raises SettingsError where it can lose writes."""
+        while not stopping.is_set():
+            try:
+                return await refuse_forgetful(self.redis)
+            except Unavailable as error:
+                log.warning("waiting", error=str(error))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), ASK_AGAIN_S)
 
     async def publish(self, stream: str, fields: Mapping[str, bytes]) -> str:
         """Append an entry; gives its id. After Unavailable it may be there or not."""
@@ -162,7 +185,7 @@ class Streams:
                     block=None if pending else BLOCK_MS,
                 )
             except ResponseError as error:
-                if "NOGROUP" not in str(error):
+                if not any(word in str(error) for word in _GROUP_IS_GONE):
                     raise
                 await self.ensure_group(stream, group)
                 raise Unavailable(f"group {group} of {stream} was gone: made again") from error

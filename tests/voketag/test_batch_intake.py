@@ -172,7 +172,7 @@ def test_a_cursor_leads_back_to_its_batch() -> None:
     assert batch_intake.read_cursor(None) is None
 
 
-@given(st.text() | st.uuids().map(batch_intake.cursor_after))
+@given(st.text(max_size=20) | st.uuids(version=4).map(batch_intake.cursor_after))
 def test_what_was_not_given_out_is_no_cursor(cursor: str) -> None:
     with pytest.raises(InvalidField, match="next_cursor"):
         batch_intake.read_cursor(cursor)

@@ -80,7 +80,7 @@ class _Start:
         """Before any process starts, while the servers answer."""
         settings = self._settings(environment)
         refuse_taken_ports(settings)
-        await refuse_silent_servers(self.environ)
+        await refuse_silent_servers(self.environ, settings)
         await migrate(settings.database_url)
         self.left = instance.announce(settings.home, self.environ, environment)
 
@@ -122,8 +122,9 @@ def refuse_taken_ports(settings: Settings) -> None:
             ) from None
 
 
-async def refuse_silent_servers(environ: Mapping[str, str]) -> None:
-    """Raises StackError where a Redis or a chain that the caller named does not answer.
+async def refuse_silent_servers(environ: Mapping[str, str], settings: Settings) -> None:
+    """Raises StackError where a Redis or a chain that the caller named does not answer, and
+    SettingsError for a Redis that can lose what it acknowledged.
 
     The processes would wait for it for ever, which is right for them and puzzling at a start.
     """
@@ -134,6 +135,8 @@ async def refuse_silent_servers(environ: Mapping[str, str]) -> None:
         streams = Streams(url, "start")
         try:
             await streams.ping()
+            if not settings.redis_may_lose:
+                await streams.refuse_forgetful(asyncio.Event())
         except Unavailable as error:
             raise StackError(f"VOKETAG_REDIS_URL: no Redis answers there ({error}).") from error
         finally:
