@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis.asyncio
 
@@ -12,6 +13,10 @@ from tests.servers import Servers, binaries
 from voketag.stack import chain
 from voketag.stack.home import choose_port, make_home, make_private
 from voketag.stack.supervise import Supervisor
+
+# Time is no property: a busy machine may take long for one example.
+hypothesis.settings.register_profile("voketag", deadline=None)
+hypothesis.settings.load_profile("voketag")
 
 
 @pytest.fixture(scope="session")

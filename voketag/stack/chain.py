@@ -41,12 +41,6 @@ def server(
     second, since otherwise nothing would ever be confirmed.
     """
     state = home / "chain" / "state.json"
-    argv = (
-        *(str(binary), "--quiet", "--host", "127.0.0.1", "--port", str(port)),
-        *("--chain-id", str(CHAIN_ID), "--slots-in-an-epoch", "2"),
-        *("--state", str(state), "--state-interval", str(STATE_INTERVAL_S)),
-        *(("--block-time", "1", "--mixed-mining") if confirmations > 1 else ()),
-    )
 
     async def prepare() -> None:
         make_private(state.parent)
@@ -61,7 +55,7 @@ def server(
     return Server(
         Program(
             name="chain",
-            argv=argv,
+            argv=_command_line(binary, port, state, confirmations),
             environ=server_environ(home),
             log=home / "logs" / "chain.log",
             # It writes its state on the way out on either signal.
@@ -73,6 +67,15 @@ def server(
         ),
         variable="VOKETAG_CHAIN_URL",
         url=f"http://127.0.0.1:{port}",
+    )
+
+
+def _command_line(binary: Path, port: int, state: Path, confirmations: int) -> tuple[str, ...]:
+    return (
+        *(str(binary), "--quiet", "--host", "127.0.0.1", "--port", str(port)),
+        *("--chain-id", str(CHAIN_ID), "--slots-in-an-epoch", "2"),
+        *("--state", str(state), "--state-interval", str(STATE_INTERVAL_S)),
+        *(("--block-time", "1", "--mixed-mining") if confirmations > 1 else ()),
     )
 
 

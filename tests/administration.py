@@ -1,0 +1,58 @@
+"""Someone with the admin key at an ops service on real servers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+
+from tests.factory_floor import settings_for
+from voketag import process
+from voketag.ops import api
+from voketag.process import Wires
+from voketag.web import listening
+
+UNKNOWN = "01890000-0000-7000-8000-000000000000"
+
+
+class Admin:
+    """Someone with the admin key at one ops service."""
+
+    def __init__(self, session: aiohttp.ClientSession, wires: Wires) -> None:
+        self.session = session
+        self.wires = wires
+        self.headers = {"Authorization": f"Bearer {wires.settings.admin_key}"}
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, expected: int = 200, **request: Any
+    ) -> Any:
+        """The JSON answer to a request, None where it has no body."""
+        if body is not None:
+            request["json"] = body
+        request.setdefault("headers", self.headers)
+        async with self.session.request(method, path, **request) as response:
+            text = await response.text()
+            assert response.status == expected, text
+            return await response.json(content_type=None) if text else None
+
+    async def refused(self, method: str, path: str, body: Any, status: int) -> tuple[str, str]:
+        """The code and the detail of an answer that is an error."""
+        answer = await self.ask(method, path, body, status)
+        return answer["code"], answer["detail"]
+
+    async def factory(self, name: str = "F", email: str = "erp@factory.example") -> Any:
+        return await self.ask("POST", "/v1/factories", {"name": name, "email": email}, 201)
+
+
+@contextlib.asynccontextmanager
+async def admin_on(redis_url: str, database_url: str, **changed: str) -> AsyncIterator[Admin]:
+    settings = settings_for(redis_url, database_url, **changed)
+    async with (
+        process.open_wires(settings, database=True) as wires,
+        api.opened(wires) as app,
+        listening(app, settings, 0) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+        yield Admin(session, wires)
