@@ -10,15 +10,15 @@ from functools import partial
 from uuid import UUID
 
 from voketag import events, notices, proofs
-from voketag.anchoring import Anchoring
+from voketag.anchoring.advance import Anchoring
 from voketag.consumer import Consumer
 from voketag.errors import Rejected
 from voketag.events import RootReady
 from voketag.process import Wires, run_consumer
 from voketag.records import anchor_blocks, anchors
 from voketag.records.anchor_blocks import Unannounced
-from voketag.redis_connection import Command
-from voketag.streams import Entry
+from voketag.redis.connection import Command
+from voketag.redis.streams import Entry
 
 ANNOUNCED_AT_ONCE = 500
 

@@ -20,10 +20,10 @@ from voketag.errors import Unavailable
 from voketag.events import BatchAccepted
 from voketag.process import Wires, run_consumer
 from voketag.records import batches, partitions
-from voketag.redis_connection import Command
-from voketag.stream_status import read_status
-from voketag.streams import Entry
-from voketag.trimming import trim
+from voketag.redis.connection import Command
+from voketag.redis.stream_status import read_status
+from voketag.redis.streams import Entry
+from voketag.redis.trimming import trim
 
 TICK_S = 5.0
 KEPT_MS = 60_000  # finished entries stay in their stream for so long, for whoever tails it

@@ -11,8 +11,8 @@ from voketag import events, notices
 from voketag.consumer import Consumer
 from voketag.events import Notice
 from voketag.process import Wires, run_consumer
-from voketag.redis_connection import Command
-from voketag.streams import Entry
+from voketag.redis.connection import Command
+from voketag.redis.streams import Entry
 
 
 def build(_: Wires) -> Consumer:

@@ -10,8 +10,8 @@ from voketag.consumer import Consumer
 from voketag.events import ScoredScan
 from voketag.process import Wires, run_consumer
 from voketag.records import scans
-from voketag.redis_connection import Command
-from voketag.streams import Entry
+from voketag.redis.connection import Command
+from voketag.redis.streams import Entry
 
 BATCH = 1000
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from voketag import events, merkle, notices
-from voketag.batch_products import Chunk, Maker
+from voketag.batches.making import Chunk, Maker
 from voketag.consumer import Consumer
 from voketag.errors import Rejected
 from voketag.events import BatchAccepted, RootReady
@@ -22,8 +22,8 @@ from voketag.process import Wires, run_consumer
 from voketag.records import batches, products, serials, trees
 from voketag.records.batches import Blueprint
 from voketag.records.database import Connection
-from voketag.redis_connection import Command
-from voketag.streams import Entry, add
+from voketag.redis.connection import Command
+from voketag.redis.streams import Entry, add
 
 CHUNK_PRODUCTS = 5_000
 LARGE_PRODUCTS = 50_000

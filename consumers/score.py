@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
-from voketag import acceptance, events, intake
+from voketag import acceptance, events
 from voketag.acceptance import Accepted
 from voketag.consumer import Consumer
 from voketag.events import ScoredScan
 from voketag.process import Wires, run_consumer
-from voketag.redis_connection import Command
+from voketag.redis import intake
+from voketag.redis.connection import Command
+from voketag.redis.streams import Entry, add
 from voketag.risk.history import History, sighting
-from voketag.streams import Entry, add
 
 
 def build(wires: Wires) -> Consumer:

@@ -10,10 +10,10 @@ from producers.scan_requests import Device, device_text
 from voketag import metrics
 from voketag.addresses import PersonalHash, client_address, limited_unit
 from voketag.geo import AddressRanges, Geo
+from voketag.http.problems import Problem
 from voketag.probes import ProbeTally
 from voketag.risk.clients import is_automation
 from voketag.settings import Settings
-from voketag.web import Problem
 
 
 @dataclass(frozen=True, slots=True)

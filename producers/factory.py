@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from aiohttp.web import Application
 
 from producers import factory_batches, factory_events, factory_products
-from voketag.notice_feed import NoticeFeed
+from voketag.http.server import application, serve
 from voketag.process import Wires, main, open_wires
+from voketag.redis.notice_feed import NoticeFeed
 from voketag.settings import Settings
-from voketag.web import application, serve
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from aiohttp.web import Request
 
-from voketag import keys, web
+from voketag import keys
+from voketag.http.problems import unauthorised
+from voketag.http.requests import bearer
 from voketag.process import Wires
 from voketag.records import factories
 from voketag.records.database import Connection
@@ -22,16 +24,16 @@ async def authenticated(wires: Wires, request: Request) -> AsyncIterator[tuple[C
     A key that was never minted is refused without asking Postgres; any other is looked up for each
     request, so that a revoked one stops working at once.
     """
-    key = keys.parse(web.bearer(request))
+    key = keys.parse(bearer(request))
     if key is None:
-        raise web.unauthorised("This is no API key of VokeTag; they begin with vt_.")
+        raise unauthorised("This is no API key of VokeTag; they begin with vt_.")
     async with wires.database.connection() as connection:
         now = datetime.now(UTC)
         owner = await factories.factory_of_key(connection, keys.digest(key), now)
         if owner is None:
-            raise web.unauthorised("This API key is unknown.")
+            raise unauthorised("This API key is unknown.")
         if owner.state != "valid":
-            raise web.unauthorised(f"This API key is {owner.state}.")
+            raise unauthorised(f"This API key is {owner.state}.")
         yield connection, owner.factory_id
 
 

@@ -15,15 +15,19 @@ import structlog
 from aiohttp.web import Request, Response
 
 from producers.factory_access import authenticated, calling_factory
-from voketag import batch_cache, batch_intake, events, identifiers, notices, web
-from voketag.batch_answers import Batch, BatchPage, BatchReceipt
-from voketag.batch_intake import CheckedBatch, ListQuery, NewBatch, NewBatchBody, Recall
+from voketag import events, identifiers, notices
+from voketag.batches import submission
+from voketag.batches.answers import Batch, BatchPage, BatchReceipt
+from voketag.batches.submission import CheckedBatch, ListQuery, NewBatch, NewBatchBody, Recall
 from voketag.errors import Conflict, InvalidField, Unavailable
 from voketag.events import BatchAccepted
+from voketag.http.problems import Problem, not_found
+from voketag.http.requests import decode_body, path_id, read_body, read_bytes, read_query
+from voketag.http.routes import Route, json_response
 from voketag.process import Wires
 from voketag.records import batches, serials
 from voketag.records.batches import Known, Origin
-from voketag.web import Problem, Route
+from voketag.redis import batch_cache
 
 LARGE_BODY_BYTES = 1024 * 1024
 LARGE_BODY_TIMEOUT_S = 60.0
@@ -86,19 +90,19 @@ def routes(wires: Wires) -> Sequence[Route]:
 async def create_batch(wires: Wires, large_body: asyncio.Lock, request: Request) -> Response:
     """POST /v1/batches: store the batch, announce it, promise it."""
     factory_id = await calling_factory(wires, request)
-    idempotency_key = batch_intake.check_idempotency_key(request.headers.get("Idempotency-Key"))
+    idempotency_key = submission.check_idempotency_key(request.headers.get("Idempotency-Key"))
     async with _room_for(request, large_body):
         raw = await _read(request)
         origin = Origin(factory_id, idempotency_key, hashlib.sha256(raw).digest())
-        new = web.decode_body(raw, _new_batch)
+        new = decode_body(raw, _new_batch)
         del raw  # up to 32 MiB, which the decoded serials do not need
-        receipt, known = await _accept(wires, origin, batch_intake.check(new, datetime.now(UTC)))
+        receipt, known = await _accept(wires, origin, submission.check(new, datetime.now(UTC)))
     if known is None or known.status == "pending":
         await _announce(wires, receipt.batch_id)
     headers = {"Location": f"/v1/batches/{receipt.batch_id}"}
     if known is not None:
         headers["Idempotent-Replayed"] = "true"
-    return web.json_response(receipt, 202, headers)
+    return json_response(receipt, 202, headers)
 
 
 @contextlib.asynccontextmanager
@@ -115,7 +119,7 @@ async def _room_for(request: Request, large_body: asyncio.Lock) -> AsyncIterator
 async def _read(request: Request) -> bytes:
     try:
         async with asyncio.timeout(LARGE_BODY_TIMEOUT_S):
-            return await web.read_bytes(request, batch_intake.BODY_MAX_BYTES)
+            return await read_bytes(request, submission.BODY_MAX_BYTES)
     except TimeoutError:
         detail = f"A body has to arrive within {LARGE_BODY_TIMEOUT_S:.0f} seconds."
         raise Problem(408, "body_too_slow", detail) from None
@@ -153,7 +157,7 @@ async def _accept(
 async def _refuse_serials(wires: Wires, factory_id: UUID, batch: CheckedBatch) -> None:
     """Say which serials cannot be taken. Raises InvalidField or Problem 409."""
     given = batch.serials or ()
-    twice = await asyncio.to_thread(batch_intake.duplicates, given)
+    twice = await asyncio.to_thread(submission.duplicates, given)
     if twice:
         raise InvalidField(
             "serials",
@@ -188,24 +192,24 @@ async def _announce(wires: Wires, batch_id: UUID) -> None:
 async def get_batch(wires: Wires, request: Request) -> Response:
     """GET /v1/batches/{id}"""
     factory_id = await calling_factory(wires, request)
-    batch_id = web.path_id(request)
+    batch_id = path_id(request)
     batch = await batch_cache.get(wires.streams.redis, batch_id)
     if batch is not None and batch.factory_id == factory_id:
-        return web.json_response(batch)
+        return json_response(batch)
     async with wires.database.connection() as connection:
         batch = await batches.view(connection, factory_id, batch_id)
     if batch is None:
-        raise web.not_found()
+        raise not_found()
     await batch_cache.offer(wires.streams.redis, batch)
-    return web.json_response(batch)
+    return json_response(batch)
 
 
 async def list_batches(wires: Wires, request: Request) -> Response:
     """GET /v1/batches"""
     async with authenticated(wires, request) as (connection, factory_id):
-        query = web.read_query(request, ListQuery)
-        created_after = batch_intake.read_created_after(query.created_after)
-        after = batch_intake.read_cursor(query.cursor)
+        query = read_query(request, ListQuery)
+        created_after = submission.read_created_after(query.created_after)
+        after = submission.read_cursor(query.cursor)
         found = await batches.page(
             connection,
             factory_id,
@@ -216,8 +220,8 @@ async def list_batches(wires: Wires, request: Request) -> Response:
         )
     shown = tuple(found[: query.limit])
     more = len(found) > len(shown)
-    next_cursor = batch_intake.cursor_after(shown[-1].batch_id) if more else None
-    return web.json_response(BatchPage(shown, next_cursor))
+    next_cursor = submission.cursor_after(shown[-1].batch_id) if more else None
+    return json_response(BatchPage(shown, next_cursor))
 
 
 # ---------------------------------------------------------------------- recalling
@@ -226,16 +230,16 @@ async def list_batches(wires: Wires, request: Request) -> Response:
 async def recall_batch(wires: Wires, request: Request) -> Response:
     """POST /v1/batches/{id}/recall: in Postgres first; a repeat does the rest where it failed."""
     factory_id = await calling_factory(wires, request)
-    batch_id = web.path_id(request)
-    reason = batch_intake.check_reason(await web.read_body(request, _recall))
+    batch_id = path_id(request)
+    reason = submission.check_reason(await read_body(request, _recall))
     async with wires.database.connection() as connection:
         await batches.recall(connection, factory_id, batch_id, reason)
         batch = await batches.view(connection, factory_id, batch_id)
     if batch is None or batch.recalled_at is None:
-        raise web.not_found()
+        raise not_found()
     await wires.intake.recall(batch_id)
     await batch_cache.replace(wires.streams.redis, batch)
     detail = {"reason": batch.recall_reason}
     notice = notices.of_batch("batch.recalled", batch_id, factory_id, batch.recalled_at, detail)
     await wires.streams.publish(events.NOTICES, events.encode(notice))
-    return web.json_response(batch)
+    return json_response(batch)

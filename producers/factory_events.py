@@ -9,12 +9,15 @@ from functools import partial
 from aiohttp.web import Request, StreamResponse
 
 from producers.factory_access import calling_factory
-from voketag import events, sse
+from voketag import events
 from voketag.errors import Unavailable
 from voketag.events import Notice
-from voketag.notice_feed import Listener, NoticeFeed
+from voketag.http import sse
+from voketag.http.problems import Problem
+from voketag.http.routes import Route
+from voketag.http.server import STOPPING
 from voketag.process import Wires
-from voketag.web import STOPPING, Problem, Route
+from voketag.redis.notice_feed import Listener, NoticeFeed
 
 KEY_CHECK_EVERY_S = 15.0
 

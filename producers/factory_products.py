@@ -9,8 +9,12 @@ import structlog
 from aiohttp.web import Request, Response, StreamResponse
 
 from producers.factory_access import authenticated
-from voketag import export_formats, identifiers, merkle, proofs, web
-from voketag.batch_answers import ProductLine
+from voketag import identifiers, merkle, proofs
+from voketag.batches import export_formats
+from voketag.batches.answers import ProductLine
+from voketag.http.problems import Problem, not_found
+from voketag.http.requests import path_id
+from voketag.http.routes import Route, json_response
 from voketag.process import Wires
 from voketag.proofs import Content, Proof
 from voketag.records import anchors, batches, products, trees
@@ -18,7 +22,6 @@ from voketag.records.anchors import AnchorRecord
 from voketag.records.batches import Blueprint
 from voketag.records.database import Connection
 from voketag.records.products import ProvenProduct
-from voketag.web import Problem, Route
 
 CHUNK_PRODUCTS = 1_000
 log = structlog.get_logger()
@@ -56,10 +59,10 @@ def routes(wires: Wires) -> Sequence[Route]:
 async def export_products(wires: Wires, request: Request) -> StreamResponse:
     """GET /v1/batches/{id}/products, in as much memory for a million as for a thousand."""
     async with authenticated(wires, request) as (connection, factory_id):
-        batch_id = web.path_id(request)
+        batch_id = path_id(request)
         batch = await batches.blueprint(connection, batch_id)
     if batch is None or batch.factory_id != factory_id:
-        raise web.not_found()
+        raise not_found()
     chosen = export_formats.accepted(request.headers.get("Accept"))
     if chosen is None:
         offered = " and ".join(one.media_type for one in export_formats.FORMATS)
@@ -124,10 +127,10 @@ async def _product_lines(wires: Wires, batch: Blueprint) -> AsyncIterator[list[P
 async def prove_product(wires: Wires, request: Request) -> Response:
     """GET /v1/products/{id}/proof"""
     async with authenticated(wires, request) as (connection, factory_id):
-        product_id = web.path_id(request)
+        product_id = path_id(request)
         product = await products.proven_product(connection, factory_id, product_id)
         if product is None:
-            raise web.not_found()
+            raise not_found()
         anchor = await anchors.anchor_of_batch(connection, product.batch_id)
         if anchor is None or anchor.status not in ("included", "final"):
             raise Problem(
@@ -135,7 +138,7 @@ async def prove_product(wires: Wires, request: Request) -> Response:
             )
         content = _content(product)
         path = await _path_in_batch(connection, product, content.leaf())
-    return web.json_response(_proof(product, content, path, anchor))
+    return json_response(_proof(product, content, path, anchor))
 
 
 def _content(product: ProvenProduct) -> Content:

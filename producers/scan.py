@@ -32,11 +32,14 @@ from voketag.acceptance import Accepted
 from voketag.errors import InvalidField, Unavailable
 from voketag.events import Assessment, Scan, Told
 from voketag.geo import AddressRanges, Geo
-from voketag.intake import REPLAY_WINDOW_S, Found, Limited, Unknown
+from voketag.http.problems import not_found
+from voketag.http.requests import path_id, read_body
+from voketag.http.routes import Route, json_response
+from voketag.http.server import application, serve
 from voketag.process import Wires, main, open_wires
 from voketag.records import scans
+from voketag.redis.intake import REPLAY_WINDOW_S, Found, Limited, Unknown
 from voketag.settings import Settings
-from voketag.web import Route, application, json_response, not_found, path_id, read_body, serve
 
 FLUSH_EVERY_S = 1.0
 # A scan id whose own time is younger than this is still remembered by Redis, if it was accepted:

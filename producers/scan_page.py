@@ -36,8 +36,10 @@ async function scan() {
     const reasons = body.risk ? body.risk.reasons.map((reason) => reason.detail) : [];
     document.getElementById("reasons").replaceChildren(...reasons.map((text) => {
       const item = document.createElement("li"); item.textContent = text; return item; }));
-    show("history", body.history ? "Scanned " + body.history.scans + " times so far, this scan"
-      + " included, first on " + body.history.first_scanned_at.slice(0, 10) + "." : "");
+    const scans = body.history ? body.history.scans : 0;
+    const times = scans === 1 ? "once" : scans + " times";
+    show("history", scans ? "Scanned " + times + " so far, this scan included, first on "
+      + body.history.first_scanned_at.slice(0, 10) + "." : "");
   } catch { show("verdict", "Not checked"); show("detail", "No connection; try again."); }
 }
 const visible = () => { if (document.visibilityState === "visible") {

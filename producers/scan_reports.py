@@ -13,9 +13,11 @@ from producers.callers import Caller, Callers
 from producers.scan_requests import ReportAnswer, ReportRequest
 from voketag import identifiers
 from voketag.errors import InvalidField
+from voketag.http.problems import Problem
+from voketag.http.requests import read_body
+from voketag.http.routes import json_response
 from voketag.process import Wires
 from voketag.records import reports, scans
-from voketag.web import Problem, json_response, read_body
 
 _decoder = msgspec.json.Decoder(ReportRequest)
 

@@ -10,9 +10,9 @@ import aiohttp
 
 from tests.factory_floor import settings_for
 from voketag import process
+from voketag.http.server import listening
 from voketag.ops import api
 from voketag.process import Wires
-from voketag.web import listening
 
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
 
@@ -20,8 +20,9 @@ UNKNOWN = "01890000-0000-7000-8000-000000000000"
 class Admin:
     """Someone with the admin key at one ops service."""
 
-    def __init__(self, session: aiohttp.ClientSession, wires: Wires) -> None:
+    def __init__(self, session: aiohttp.ClientSession, wires: Wires, port: int) -> None:
         self.session = session
+        self.port = port
         self.wires = wires
         self.headers = {"Authorization": f"Bearer {wires.settings.admin_key}"}
 
@@ -55,4 +56,4 @@ async def admin_on(redis_url: str, database_url: str, **changed: str) -> AsyncIt
         listening(app, settings, 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
-        yield Admin(session, wires)
+        yield Admin(session, wires, port)

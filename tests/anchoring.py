@@ -12,8 +12,8 @@ from uuid import UUID
 
 from tests.servers import rpc
 from voketag import merkle, settings
-from voketag.anchoring import Anchoring, Patience
-from voketag.chain import ANCHORED_TOPIC, Chain
+from voketag.anchoring.advance import Anchoring, Patience
+from voketag.chain.client import ANCHORED_TOPIC, Chain
 from voketag.errors import Unavailable
 from voketag.identifiers import new_id
 from voketag.records import anchors

@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 
 from tests.factory_floor import until
 from voketag.consumer import Consumer, Loop
-from voketag.redis_connection import Command
-from voketag.streams import Entry, Streams, add
+from voketag.redis.connection import Command
+from voketag.redis.streams import Entry, Streams, add
 
 STREAM, GROUP, OUT = "scans:{0}", "score", "scored:{0}"
 Handle = Callable[[Sequence[Entry]], Awaitable[Sequence[Command]]]

@@ -17,9 +17,9 @@ from consumers import register
 from producers import factory
 from tests.factory_floor import running, settings_for, until
 from voketag import identifiers, merkle, process
+from voketag.http.server import listening
 from voketag.process import Wires
 from voketag.records import factories
-from voketag.web import listening
 
 SHOE: dict[str, Any] = {"sku": "SHOE-42", "name": "Running shoe"}
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from producers import scan
+from tests.administration import admin_on
+from tests.erp import anchor, serving
 from tests.factory_floor import settings_for, store_product
 from voketag import process
-from voketag.web import listening
+from voketag.http.server import listening
 
 CONFIG = Path(__file__).parents[1] / "schemathesis.toml"
 EXAMPLES = 40
@@ -65,3 +67,24 @@ async def scan_process(redis_url: str, database_url: str) -> AsyncIterator[int]:
 async def test_scan(redis_url: str, database_url: str, tmp_path: Path) -> None:
     async with scan_process(redis_url, database_url) as port:
         await schemathesis(port, tmp_path)
+
+
+@pytest.mark.timeout(300)
+async def test_factory(redis_url: str, database_url: str, tmp_path: Path) -> None:
+    async with serving(redis_url, database_url) as service:
+        erp = await service.erp()
+        await anchor(service.wires, await erp.create_stored(product_count=3))
+        # A feed never ends.
+        await schemathesis(service.port, tmp_path, key_of(erp.key), "--exclude-path=/v1/events")
+
+
+@pytest.mark.timeout(300)
+async def test_ops(redis_url: str, database_url: str, tmp_path: Path) -> None:
+    async with admin_on(redis_url, database_url) as admin:
+        await admin.factory()
+        key = admin.wires.settings.admin_key
+        await schemathesis(admin.port, tmp_path, key_of(key), "--exclude-path=/v1/live")
+
+
+def key_of(key: str) -> str:
+    return f"--header=Authorization: Bearer {key}"

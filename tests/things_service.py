@@ -13,17 +13,10 @@ from aiohttp import web
 
 from tests.factory_floor import settings_for
 from voketag.errors import InvalidField, Unavailable
-from voketag.web import (
-    Problem,
-    Route,
-    application,
-    bearer,
-    json_response,
-    listening,
-    path_id,
-    read_body,
-    read_query,
-)
+from voketag.http.problems import Problem
+from voketag.http.requests import bearer, path_id, read_body, read_query
+from voketag.http.routes import Route, json_response
+from voketag.http.server import application, listening
 
 SETTINGS = settings_for("redis://127.0.0.1:1/0", "postgresql://127.0.0.1:1/none")
 

@@ -18,8 +18,8 @@ import structlog
 
 from voketag import metrics
 from voketag.errors import Fenced, Rejected, SettingsError, Unavailable
-from voketag.redis_connection import Command
-from voketag.streams import Entry, Streams
+from voketag.redis.connection import Command
+from voketag.redis.streams import Entry, Streams
 
 LEASE_MS = 3000
 RENEW_EVERY_S = 1.0

@@ -20,12 +20,12 @@ import uvloop
 from voketag import settings as settings_module
 from voketag.consumer import Consumer, Loop
 from voketag.errors import SettingsError
-from voketag.intake import Intake
+from voketag.redis.intake import Intake
+from voketag.redis.streams import Streams
 from voketag.settings import Settings
-from voketag.streams import Streams
 
 if TYPE_CHECKING:
-    from voketag.chain import Chain
+    from voketag.chain.client import Chain
     from voketag.records.database import Database
 
 # Names under which personal data or secrets could slip into a log line by mistake.
@@ -81,7 +81,7 @@ async def open_wires(
             opened_database = await Database.open(settings.database_url)
             stack.push_async_callback(opened_database.close)
         if chain:
-            from voketag.chain import Chain
+            from voketag.chain.client import Chain
 
             opened_chain = Chain(settings.chain_url)
             stack.push_async_callback(opened_chain.close)

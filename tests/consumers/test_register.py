@@ -14,14 +14,14 @@ from consumers import register
 from tests.factory_floor import running, settings_for, until
 from tests.servers import Servers
 from voketag import events, identifiers, merkle, notices, process
-from voketag.batch_intake import CheckedBatch
-from voketag.batch_products import Maker
+from voketag.batches.making import Maker
+from voketag.batches.submission import CheckedBatch
 from voketag.errors import Rejected, Unavailable
 from voketag.events import BatchAccepted, Notice, RootReady
 from voketag.process import Wires
 from voketag.records import batches, factories, serials
 from voketag.records.batches import Blueprint, Origin
-from voketag.streams import Entry
+from voketag.redis.streams import Entry
 
 MADE = datetime(2026, 1, 31, 8, tzinfo=UTC)
 

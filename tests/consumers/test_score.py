@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from consumers import score
 from tests.factory_floor import running, settings_for, until
-from voketag import events, identifiers, intake, process
+from voketag import events, identifiers, process
 from voketag.acceptance import Accepted
 from voketag.events import Location, Product, Scan, ScoredScan, Signals
-from voketag.intake import Found
 from voketag.process import Wires
+from voketag.redis import intake
+from voketag.redis.intake import Found
 from voketag.risk.history import EMPTY, History, sighting
 
 

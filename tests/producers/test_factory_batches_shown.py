@@ -10,10 +10,11 @@ import pytest
 
 from tests.erp import Erp, Service, anchor, serving
 from tests.servers import Servers
-from voketag import batch_cache, events, identifiers
+from voketag import events, identifiers
 from voketag.events import Notice
-from voketag.intake import recalled_key
 from voketag.records import anchors, batches
+from voketag.redis import batch_cache
+from voketag.redis.intake import recalled_key
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from producers import scan
 from tests.factory_floor import running, settings_for, store_product, token_of, until
 from tests.servers import Servers
 from voketag import identifiers, process, tokens
+from voketag.http.server import listening
 from voketag.process import Wires
-from voketag.web import listening
 
 
 class Phone:

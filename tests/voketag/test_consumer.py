@@ -26,8 +26,8 @@ from tests.factory_floor import until
 from voketag import consumer as consumer_module
 from voketag.consumer import LEASE_MS, Consumer
 from voketag.errors import Fenced
-from voketag.redis_connection import Command
-from voketag.streams import Entry, Streams, owner_key
+from voketag.redis.connection import Command
+from voketag.redis.streams import Entry, Streams, owner_key
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tests.factory_floor import until
 from tests.servers import Servers
 from voketag.consumer import ATTEMPTS, BURIALS_IN_A_ROW, BadDeploy, Loop
 from voketag.errors import Rejected, Unavailable
-from voketag.streams import Entry, Streams
+from voketag.redis.streams import Entry, Streams
 
 
 @pytest.fixture

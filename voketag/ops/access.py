@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from voketag.web import Handler, Route, bearer, unauthorised
+from voketag.http.problems import unauthorised
+from voketag.http.requests import bearer
+from voketag.http.routes import Handler, Route
 
 
 def guarded(route: Route, admin_key: str) -> Route:

@@ -11,12 +11,12 @@ from aiohttp import web
 
 from voketag import metrics, topology
 from voketag.errors import Unavailable
+from voketag.http.server import application, serve
 from voketag.ops import api_factories, api_figures, api_reports, dashboard, live
 from voketag.ops.access import guarded
 from voketag.process import Wires, open_wires
+from voketag.redis.stream_status import process_metrics
 from voketag.settings import Settings
-from voketag.stream_status import process_metrics
-from voketag.web import application, serve
 
 log = structlog.get_logger()
 

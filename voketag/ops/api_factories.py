@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -11,20 +12,14 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from voketag.batch_intake import PRINTABLE_PATTERN, cursor_after, read_cursor
+from voketag.batches.submission import PRINTABLE_PATTERN, cursor_after, read_cursor
 from voketag.errors import Conflict, InvalidField
+from voketag.http.problems import Problem, not_found
+from voketag.http.requests import path_id, read_body, read_query
+from voketag.http.routes import Route, json_response
 from voketag.ops.factories import EMAIL_MAX_CHARACTERS, EMAIL_PATTERN, NAME_MAX_CHARACTERS, check
 from voketag.process import Wires
 from voketag.records import factories
-from voketag.web import (
-    Problem,
-    Route,
-    json_response,
-    not_found,
-    path_id,
-    read_body,
-    read_query,
-)
 
 LIST_MAX = 1000
 LIST_DEFAULT = 100
@@ -179,8 +174,9 @@ def _shown(factory: factories.Factory) -> Factory:
 def routes(wires: Wires) -> list[Route]:
     """The routes of factories and keys."""
     over = Factories(wires)
+    admin = partial(Route, security="admin")
     return [
-        Route(
+        admin(
             "POST",
             "/v1/factories",
             over.create,
@@ -188,35 +184,29 @@ def routes(wires: Wires) -> list[Route]:
             {201: NewFactoryAnswer},
             body=NewFactory,
             problems=(409,),
-            security="admin",
         ),
-        Route(
+        admin(
             "GET",
             "/v1/factories",
             over.list,
             "List factories",
             {200: FactoryPage},
             query=PageQuery,
-            security="admin",
         ),
-        Route(
-            "GET", "/v1/factories/{id}", over.get, "One factory", {200: Factory}, security="admin"
-        ),
-        Route(
+        admin("GET", "/v1/factories/{id}", over.get, "One factory", {200: Factory}),
+        admin(
             "POST",
             "/v1/factories/{id}/keys",
             over.add_key,
             "Make one more API key",
             {201: NewKeyAnswer},
             body=NewKey,
-            security="admin",
         ),
-        Route(
+        admin(
             "DELETE",
             "/v1/keys/{id}",
             over.revoke_key,
             "Revoke an API key",
             {204: None},
-            security="admin",
         ),
     ]

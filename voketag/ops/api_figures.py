@@ -11,10 +11,10 @@ from aiohttp import web
 
 from voketag import identifiers, topology
 from voketag.consumer import LEASE_MS
+from voketag.http.routes import Route, json_response
 from voketag.process import Wires
 from voketag.records import stats
-from voketag.stream_status import StreamStatus, read_status
-from voketag.web import Route, json_response
+from voketag.redis.stream_status import StreamStatus, read_status
 
 DAYS = 30
 TOP_PRODUCTS = 10

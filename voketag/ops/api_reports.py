@@ -12,12 +12,14 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from voketag.batch_intake import cursor_after, read_cursor
+from voketag.batches.submission import cursor_after, read_cursor
 from voketag.errors import InvalidField
+from voketag.http.problems import not_found
+from voketag.http.requests import path_id, read_body, read_query
+from voketag.http.routes import Route, json_response
 from voketag.process import Wires
 from voketag.records import reports
 from voketag.records.reports import Status
-from voketag.web import Route, json_response, not_found, path_id, read_body, read_query
 
 LIST_MAX = 1000
 LIST_DEFAULT = 100

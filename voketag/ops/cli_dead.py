@@ -39,8 +39,8 @@ def dead() -> None:
 )
 def list_letters(stream: str | None, count: int) -> None:
     """Show what was given up in STREAM, or in every stream."""
-    from voketag import dead_letters
     from voketag.ops import dead as letters
+    from voketag.redis import dead_letters
 
     async def work() -> None:
         found = instance.find(os.environ)

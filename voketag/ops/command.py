@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
@@ -14,19 +15,38 @@ from voketag.errors import SettingsError, VokeTagError
 FAILED = 1
 UNUSABLE_SETTINGS = 2  # as click gives for a command line that it does not understand
 INTERRUPTED = 130
+CANCEL_AGAIN_S = 0.5
 Result = TypeVar("Result")
 
 
 def carry_out(work: Coroutine[Any, Any, Result]) -> Result:
     """Run what a command does; a failure that we foresaw is said in its own words."""
     try:
-        return asyncio.run(work)
+        return asyncio.run(_until_interrupted(work))
     except SettingsError as error:
         fail(str(error), UNUSABLE_SETTINGS)
     except VokeTagError as error:
         fail(str(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+async def _until_interrupted(work: Coroutine[Any, Any, Result]) -> Result:
+    """`work`, cancelled by SIGINT. More than once if need be: a library that is just giving up a
+    wait of its own can take the first cancellation for that.
+    """
+    running = asyncio.create_task(work)
+    interrupted = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted.set)
+    waiting = asyncio.create_task(interrupted.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not interrupted.is_set():
+        return running.result()
+    while not running.done():
+        running.cancel()
+        await asyncio.wait({running}, timeout=CANCEL_AGAIN_S)
+    raise KeyboardInterrupt
 
 
 def fail(message: str, status: int = FAILED) -> NoReturn:

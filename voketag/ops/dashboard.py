@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from voketag.web import Route
+from voketag.http.routes import Route
 
 PAGE = Path(__file__).with_name("dashboard.html")
 

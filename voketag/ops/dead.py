@@ -13,14 +13,15 @@ from typing import Any, Literal
 import msgspec
 from redis.asyncio import Redis
 
-from voketag import dead_letters, events, identifiers
-from voketag.dead_letters import DeadLetter
+from voketag import events, identifiers
 from voketag.errors import VokeTagError
 from voketag.events import DEAD_SUFFIX
 from voketag.ops.instance import Instance
 from voketag.records import dead_letters as audit
 from voketag.records.database import Database
-from voketag.redis_connection import connect
+from voketag.redis import dead_letters
+from voketag.redis.connection import connect
+from voketag.redis.dead_letters import DeadLetter
 
 Action = Literal["redrive", "drop"]
 PAGE = 100

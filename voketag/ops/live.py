@@ -13,13 +13,16 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from voketag import events, sse
+from voketag import events
 from voketag.errors import Rejected, Unavailable
 from voketag.events import ScoredScan
+from voketag.http import sse
+from voketag.http.problems import Problem
+from voketag.http.routes import Route
+from voketag.http.server import RETRY_AFTER_S, STOPPING
 from voketag.identifiers import rfc3339, time_of_ms
 from voketag.process import Wires
-from voketag.stream_status import Totals, newest, read_totals
-from voketag.web import RETRY_AFTER_S, STOPPING, Problem, Route
+from voketag.redis.stream_status import Totals, newest, read_totals
 
 EVERY_S = 1.0
 WATCHERS_MAX = 100

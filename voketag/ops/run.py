@@ -130,7 +130,7 @@ async def refuse_silent_servers(environ: Mapping[str, str], settings: Settings) 
     """
     if url := environ.get("VOKETAG_REDIS_URL"):
         # Loaded here only: with the embedded servers this process needs neither.
-        from voketag.streams import Streams
+        from voketag.redis.streams import Streams
 
         streams = Streams(url, "start")
         try:
@@ -142,7 +142,7 @@ async def refuse_silent_servers(environ: Mapping[str, str], settings: Settings) 
         finally:
             await streams.close()
     if url := environ.get("VOKETAG_CHAIN_URL"):
-        from voketag.chain import Chain
+        from voketag.chain.client import Chain
 
         chain = Chain(url)
         try:

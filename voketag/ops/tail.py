@@ -11,7 +11,7 @@ import msgspec
 from voketag import events, identifiers
 from voketag.errors import Rejected
 from voketag.events import BatchAccepted, Notice, RootReady, Scan, ScoredScan
-from voketag.following import Seen, follow
+from voketag.redis.following import Seen, follow
 
 Record = dict[str, Any]
 KINDS = ("scans", "scored", "batches", "roots", "notices")

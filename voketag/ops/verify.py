@@ -15,7 +15,7 @@ from voketag.errors import Unavailable
 from voketag.proofs import Proof, ProofFault
 
 if TYPE_CHECKING:
-    from voketag.chain import Chain
+    from voketag.chain.client import Chain
 
 ADDRESS_BYTES = 20
 VERIFIER = Path(__file__).resolve().parents[2] / "contracts" / "ProofVerifier.json"
@@ -71,7 +71,7 @@ async def on_chain(proof: Proof, rpc_url: str, contract_text: str | None) -> lis
     `contract_text` is the registry's address from a source that the reader trusts; without one the
     bundle's own claim is taken.
     """
-    from voketag.chain import Chain
+    from voketag.chain.client import Chain
 
     try:
         root = proofs.check(proof)
@@ -95,7 +95,7 @@ async def by_contract(proof: Proof, rpc_url: str) -> list[Check]:
     """What contracts say, run by the chain's own machine: one that follows the path as
     OpenZeppelin's MerkleProof does, from a leaf made of the content; and the registry.
     """
-    from voketag.chain import Chain
+    from voketag.chain.client import Chain
 
     try:
         root, leaf = proofs.unhex(proof.root, "root"), proof.content.leaf()

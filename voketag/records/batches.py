@@ -9,8 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from voketag import identifiers
-from voketag.batch_answers import Batch, BatchAnchor
-from voketag.batch_intake import CheckedBatch, Status
+from voketag.batches.answers import Batch, BatchAnchor
+from voketag.batches.submission import CheckedBatch, Status
 from voketag.records.database import Connection
 
 VIEW = """

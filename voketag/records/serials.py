@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from voketag.batch_intake import NAMED_MAX
+from voketag.batches.submission import NAMED_MAX
 from voketag.errors import Conflict
 from voketag.records.binary_copy import copy_rows, field, head
 from voketag.records.database import Connection

@@ -17,7 +17,7 @@ from tests.factory_floor import running, store_product, until
 from voketag import events, identifiers
 from voketag.consumer import Consumer
 from voketag.records import reports, stats
-from voketag.redis_connection import Command
+from voketag.redis.connection import Command
 
 
 @pytest.fixture

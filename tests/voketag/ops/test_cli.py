@@ -31,7 +31,7 @@ from voketag.events import (
 )
 from voketag.ops import instance
 from voketag.records import factories
-from voketag.streams import Streams
+from voketag.redis.streams import Streams
 
 LINE_TIMEOUT_S = 20.0
 

@@ -14,7 +14,7 @@ import pytest
 from tests.command import Finished, environment, voketag
 from voketag import events, identifiers
 from voketag.events import BatchAccepted
-from voketag.streams import Entry, Streams
+from voketag.redis.streams import Entry, Streams
 
 STREAM = events.batches(0)
 SCANS = events.scans(1)

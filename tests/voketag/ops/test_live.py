@@ -14,9 +14,9 @@ import pytest
 from tests.factory_floor import settings_for, store_product
 from voketag import events, identifiers, process
 from voketag.events import Assessment, Location, Product, Reason, Scan, ScoredScan
+from voketag.http.server import listening
 from voketag.ops import api, live
 from voketag.process import Wires
-from voketag.web import listening
 
 
 class Watch:

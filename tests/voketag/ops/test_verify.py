@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from tests.command import Finished, environment, voketag
-from voketag import fees, identifiers, merkle, registry
-from voketag.chain import Chain
+from tests.servers import eventually
+from voketag import identifiers, merkle
+from voketag.anchoring import registry
+from voketag.chain import fees
+from voketag.chain.client import Chain
+from voketag.chain.signing import DEVELOPMENT_KEY, Sender
 from voketag.ops import verify
 from voketag.proofs import FORMAT, Content
-from voketag.signing import DEVELOPMENT_KEY, Sender
 
 REPOSITORY = Path(__file__).parents[3]
 SOMEWHERE = "0x" + "5f" * 20
@@ -145,6 +148,11 @@ async def anchored(chain_url: str) -> tuple[str, Bundle]:
         offered = fees.first(await chain.market())
         signed = sender.anchor(root, contract, nonce=nonce, fees=offered, gas_limit=100_000)
         await chain.send_raw(signed.raw)
+
+        async def mined() -> bool:
+            return await chain.receipt(signed.tx_hash) is not None
+
+        await eventually(mined)
         receipt = await chain.receipt(signed.tx_hash)
         assert receipt is not None
         assert receipt.succeeded

@@ -1,0 +1,151 @@
+"""The HTTP frame through its door: request ids, health, metrics, document, stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.things_service import SETTINGS, Caller, Service, serving
+from voketag import identifiers, metrics
+from voketag.http.server import listening
+
+
+@pytest.fixture
+async def caller() -> AsyncIterator[Caller]:
+    async with serving(Service()) as opened:
+        yield opened
+
+
+async def test_every_answer_carries_a_request_id(caller: Caller) -> None:
+    async with caller.session.get("/healthz", headers={"X-Request-Id": "abc-1.Z_"}) as response:
+        assert response.headers["X-Request-Id"] == "abc-1.Z_"
+    seen = set()
+    for given in ("", "a b", "x" * 65, "a\tb", "\u00e9"):
+        headers = {"X-Request-Id": given}
+        async with caller.session.get("/nothing", headers=headers) as response:
+            seen.add(response.headers["X-Request-Id"])
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert len(seen) == 5
+    assert all(identifiers.is_uuid7(request_id) for request_id in seen)
+
+
+async def test_alive_and_ready_are_told_apart(caller: Caller) -> None:
+    caller.service.away = True
+    async with caller.session.get("/healthz") as response:
+        assert response.status == 200
+    body = await caller.problem("GET", "/readyz", 503)
+    assert "10.0.0.7" not in str(body)
+    caller.service.away = False
+    async with caller.session.get("/readyz") as response:
+        assert response.status == 200
+
+
+async def test_requests_are_counted_by_route_and_not_by_path(caller: Caller) -> None:
+    secret = str(identifiers.new_id())
+    for path in (f"/things/{secret}", f"/{secret}"):
+        async with caller.session.get(path) as response:
+            await response.read()
+    async with caller.session.get("/metrics") as response:
+        text = await response.text()
+    assert secret not in text
+    routes = {
+        sample.labels["route"]
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "voketag_http_requests_total"
+    }
+    assert {"/things/{id}", "(none)"} <= routes
+
+
+def test_snapshots_of_other_processes_are_served_with_their_names() -> None:
+    metrics.BURIED.labels("scans:{0}", "score").inc()
+    left = {("score", "b1"): metrics.snapshot(), ("score", "b2"): metrics.snapshot()}
+    text = metrics.exposition(left).decode()
+    families = list(text_string_to_metric_families(text))
+    names = [family.name for family in families]
+    assert len(names) == len(set(names))  # each metric once, whoever it comes from
+    buried = [
+        sample.labels.get("boot")
+        for family in families
+        for sample in family.samples
+        if sample.name == "voketag_entries_buried_total" and sample.labels["group"] == "score"
+    ]
+    assert {"b1", "b2"} <= set(buried)
+
+
+async def test_the_document_describes_every_route_and_its_answers(caller: Caller) -> None:
+    async with caller.session.get("/openapi.json") as response:
+        document = await response.json()
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {
+        "/things",
+        "/things/{id}",
+        "/keys/{id}",
+        "/fail/{how}",
+        "/slow",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    }
+    assert set(document["paths"]["/things"]["post"]["responses"]) == {
+        "201",
+        "400",
+        "413",
+        "415",
+        "422",
+    }
+    assert document["paths"]["/things"]["get"]["parameters"][0]["name"] == "limit"
+    deleting = document["paths"]["/keys/{id}"]["delete"]
+    assert deleting["security"] == [{"admin": []}]
+    assert {"204", "401", "404", "503"} == set(deleting["responses"])
+    operations = [item for path in document["paths"].values() for item in path.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+
+
+async def test_f9_what_is_in_flight_is_answered_and_nothing_new_is_taken() -> None:
+    service = Service()
+    app = service.application()
+    async with contextlib.AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        listener = listening(app, SETTINGS, 0)
+        port = await listener.__aenter__()
+        url = f"http://127.0.0.1:{port}"
+        answering = asyncio.create_task(_answer(session, f"{url}/slow"))
+        await service.entered.wait()
+        stopping = asyncio.create_task(listener.__aexit__(None, None, None))
+        await _until_refused(port)
+        assert not answering.done()
+        service.go_on.set()
+        assert await answering == {"done": True}
+        await stopping
+
+
+async def _answer(session: aiohttp.ClientSession, url: str) -> Any:
+    async with session.get(url) as response:
+        return await response.json()
+
+
+async def _until_refused(port: int) -> None:
+    with contextlib.suppress(ConnectionRefusedError, ConnectionResetError):
+        while True:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            await writer.wait_closed()
+
+
+async def test_f9_a_new_version_listens_on_the_port_before_the_old_one_has_left() -> None:
+    old, new = Service(), Service()
+    async with (
+        listening(old.application(), SETTINGS, 0) as port,
+        listening(new.application(), SETTINGS, port) as same,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/healthz") as response,
+    ):
+        assert same == port
+        assert response.status == 200

@@ -1,0 +1,58 @@
+"""A Redis that can lose what it acknowledged is refused, with what to change."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.servers import Servers
+from voketag.errors import SettingsError, Unavailable
+from voketag.redis import connection
+
+
+@pytest.mark.parametrize(
+    ("name", "forgetful"),
+    [("appendfsync", "everysec"), ("appendonly", "no"), ("maxmemory-policy", "allkeys-lru")],
+)
+async def test_F1_a_forgetful_redis_is_refused(redis_url: str, name: str, forgetful: str) -> None:
+    async with connection.connect(redis_url) as redis:
+        await connection.refuse_forgetful(redis)
+        await redis.config_set(name, forgetful)
+        try:
+            with pytest.raises(SettingsError, match="CONFIG SET " + name):
+                await connection.refuse_forgetful(redis)
+        finally:
+            await redis.config_set(name, connection.DURABLE[name])
+        await connection.refuse_forgetful(redis)
+
+
+async def test_a_redis_that_is_not_there_is_waited_for(redis_url: str, servers: Servers) -> None:
+    async with connection.connect(redis_url) as redis:
+        await servers.stop("redis")
+        with pytest.raises(Unavailable):
+            await connection.refuse_forgetful(redis)
+        await servers.start("redis")
+        await connection.refuse_forgetful(redis)
+
+
+async def test_F3_the_library_never_sends_a_command_twice() -> None:
+    """A lost reply is the caller's to judge."""
+    sent = 0
+
+    async def lose(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        while data := await reader.read(65536):
+            if b"XADD" in data:
+                sent += 1
+                break
+            writer.write(b"+OK\r\n" * data.count(b"CLIENT"))
+        writer.close()
+
+    server = await asyncio.start_server(lose, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, connection.connect(f"redis://127.0.0.1:{port}") as redis:
+        with pytest.raises(Unavailable):
+            async with connection.redis_errors():
+                await redis.xadd("scans:{0}", {"event": "1"})
+    assert sent == 1

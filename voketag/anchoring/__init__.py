@@ -1,0 +1,1 @@
+"""Anchoring: from batch roots to final transactions, whatever the chain does."""

@@ -1,0 +1,118 @@
+"""The registry contract and the account that owns it, checked before anything is signed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import msgspec
+
+from voketag.chain import fees, signing
+from voketag.chain.answers import Sent
+from voketag.chain.client import DEVELOPMENT_CHAIN_ID, Chain
+from voketag.chain.signing import Sender
+from voketag.errors import SettingsError, Unavailable
+from voketag.settings import Settings
+
+ARTIFACT = Path(__file__).resolve().parents[2] / "contracts" / "Registry.json"
+CONFIRMATIONS = 12
+CREATION_TIMEOUT_S = 10.0
+_POLL_S = 0.02
+
+
+class Registry(msgspec.Struct, frozen=True):
+    """Where anchors go, who sends them, and after how many blocks they count as final."""
+
+    chain_id: int
+    contract: bytes
+    sender: Sender
+    confirmations: int
+
+    @property
+    def development(self) -> bool:
+        """Whether the chain is a development chain: one node, no other users, no reorganisations
+        but those of a node that lost its last seconds.
+        """
+        return self.chain_id == DEVELOPMENT_CHAIN_ID
+
+
+def bytecode() -> bytes:
+    """The registry's compiled code as it is committed."""
+    artifact = msgspec.json.decode(ARTIFACT.read_bytes())
+    return bytes.fromhex(artifact["bytecode"].removeprefix("0x"))
+
+
+async def open_registry(chain: Chain, settings: Settings) -> Registry:
+    """The registry that the settings name; on a development chain it is created where missing.
+
+    Raises SettingsError: a setting is missing, no contract stands there, or it is not ours.
+    """
+    chain_id = await chain.chain_id()
+    if chain_id == DEVELOPMENT_CHAIN_ID:
+        sender = Sender(settings.chain_key or signing.DEVELOPMENT_KEY, chain_id)
+        if settings.contract is None:
+            contract = await deploy(chain, sender)
+        else:
+            contract = bytes.fromhex(settings.contract[2:])
+    else:
+        if settings.chain_key is None or settings.contract is None:
+            raise SettingsError(
+                [
+                    f"chain {chain_id} is not a development chain: VOKETAG_CHAIN_KEY and "
+                    "VOKETAG_CONTRACT are both required (a private key, and the address of a "
+                    "registry contract that it owns)"
+                ]
+            )
+        sender = Sender(settings.chain_key, chain_id)
+        contract = bytes.fromhex(settings.contract[2:])
+    await _check_owner(chain, contract, sender)
+    confirmations = settings.confirmations
+    if confirmations is None:
+        confirmations = 1 if chain_id == DEVELOPMENT_CHAIN_ID else CONFIRMATIONS
+    return Registry(chain_id, contract, sender, confirmations)
+
+
+async def _check_owner(chain: Chain, contract: bytes, sender: Sender) -> None:
+    if not await chain.has_code(contract):
+        raise SettingsError([f"VOKETAG_CONTRACT: no contract stands at 0x{contract.hex()}"])
+    owner = await chain.owner(contract)
+    if owner != sender.address:
+        raise SettingsError(
+            [
+                f"VOKETAG_CONTRACT: 0x{contract.hex()} is owned by 0x{owner.hex()}, while "
+                f"VOKETAG_CHAIN_KEY is the key of 0x{sender.address.hex()}: only the owner anchors"
+            ]
+        )
+
+
+async def deploy(chain: Chain, sender: Sender) -> bytes:
+    """The address of the sender's own registry, which is created unless it is there.
+
+    The address depends on code and owner alone. So a development chain that lost its last seconds,
+    or all of its past, gets the same contract at the same place again, the transactions that were
+    signed for it stay good, and two processes that do this at once do no harm: the second
+    creation reverts.
+    """
+    code = signing.creation_code(bytecode(), sender.address)
+    contract = signing.created_address(code)
+    if await chain.has_code(contract):
+        return contract
+    if not await chain.has_code(signing.CREATOR):
+        raise SettingsError(
+            [
+                f"the chain has no contract creator at 0x{signing.CREATOR.hex()}: create the "
+                "registry by other means and set VOKETAG_CONTRACT"
+            ]
+        )
+    nonce = await chain.transaction_count(sender.address, "pending")
+    signed = sender.creation(code, nonce=nonce, fees=fees.first(await chain.market()))
+    answer = await chain.send_raw(signed.raw)
+    if answer.sent is Sent.REJECTED:
+        raise Unavailable(f"chain: the registry cannot be created: {answer.text}")
+    deadline = time.monotonic() + CREATION_TIMEOUT_S
+    while not await chain.has_code(contract):
+        if time.monotonic() > deadline:
+            raise Unavailable("chain: the registry's creation was sent; it is in no block yet")
+        await asyncio.sleep(_POLL_S)
+    return contract

@@ -1,0 +1,1 @@
+"""Batches: what an ERP sends, what is made of it, what is shown of it. Pure."""

@@ -1,0 +1,1 @@
+"""The EVM chain: JSON-RPC, what nodes answer, what is offered, what is signed."""

@@ -1,0 +1,1 @@
+"""HTTP: routes as data, problems, OpenAPI, server-sent events."""

@@ -1,0 +1,160 @@
+"""The OpenAPI 3.1 document of a process, made from its route table and the msgspec types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from voketag.http.problems import ProblemDetails
+from voketag.http.routes import Route
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_REFERENCE = "#/components/schemas/{name}"
+_DESCRIPTIONS = {
+    400: "The request is malformed.",
+    401: "The key is missing, unknown, revoked or expired.",
+    403: "The key is not allowed to do this.",
+    404: "There is nothing with this id.",
+    406: "None of the media types in Accept is offered.",
+    408: "The body came too slowly.",
+    409: "The state does not allow this.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+    422: "A value is not acceptable; the detail says what is.",
+    429: "Too many requests; see Retry-After.",
+    503: "A server we need is not there; see Retry-After.",
+}
+
+
+def document(title: str, routes: Iterable[Route]) -> dict[str, Any]:
+    """The OpenAPI document of these routes, as JSON-ready data."""
+    routes = list(routes)
+    types = [ProblemDetails]
+    for route in routes:
+        types += [kind for kind in (route.body, route.query) if kind is not None]
+        types += [kind for kind in route.answers.values() if _is_type(kind)]
+    _, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        operation = _operation(route, components)
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
+    schemes = {
+        "factory": {"type": "http", "scheme": "bearer", "description": "A factory's API key."},
+        "admin": {"type": "http", "scheme": "bearer", "description": "The admin key."},
+    }
+    used = {route.security for route in routes}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": "1"},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {name: schemes[name] for name in schemes if name in used},
+        },
+    }
+
+
+def _is_type(answer: Any) -> bool:
+    return answer is not None and not isinstance(answer, str)
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    (schema,), _ = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
+    return schema
+
+
+def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, answer in route.answers.items():
+        responses[str(status)] = _answer(answer)
+    for status in sorted(_problems(route)):
+        responses[str(status)] = {
+            "description": _DESCRIPTIONS[status],
+            "content": {
+                "application/problem+json": {
+                    "schema": {"$ref": _REFERENCE.format(name="ProblemDetails")}
+                }
+            },
+        }
+    words = re.findall(r"\w+", route.path)
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "operationId": "_".join([route.method.lower(), *words]),
+        "parameters": [*_path_parameters(route), *_query(route, components), *_headers(route)],
+        "responses": responses,
+    }
+    if route.body is not None:
+        content = {"application/json": {"schema": _schema(route.body)}}
+        operation["requestBody"] = {"required": True, "content": content}
+    if route.security is not None:
+        operation["security"] = [{route.security: []}]
+    return operation
+
+
+def _answer(answer: Any) -> dict[str, Any]:
+    if answer is None:
+        return {"description": "Done; no body."}
+    if isinstance(answer, str):
+        content = {kind.strip(): {"schema": {"type": "string"}} for kind in answer.split(",")}
+        return {"description": "Done.", "content": content}
+    return {"description": "Done.", "content": {"application/json": {"schema": _schema(answer)}}}
+
+
+def _problems(route: Route) -> set[int]:
+    statuses = set(route.problems)
+    if route.body is not None:
+        statuses |= {400, 413, 415, 422}
+    if route.query is not None:
+        statuses.add(422)
+    if route.security is not None:
+        statuses |= {401, 503}
+    if "{" in route.path:
+        statuses.add(404)
+    if route.path == "/readyz":
+        statuses.add(503)
+    return statuses
+
+
+def _path_parameters(route: Route) -> list[dict[str, Any]]:
+    parameters = []
+    for name in _PARAMETER.findall(route.path):
+        schema = (
+            {"type": "string", "format": "uuid"}
+            if name == "id" or name.endswith("_id")
+            else {"type": "string"}
+        )
+        parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
+    return parameters
+
+
+def _query(route: Route, components: dict[str, Any]) -> list[dict[str, Any]]:
+    if route.query is None:
+        return []
+    shape = components[route.query.__name__]
+    required = shape.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": schema}
+        for name, schema in shape["properties"].items()
+    ]
+
+
+def _headers(route: Route) -> list[dict[str, Any]]:
+    request_id = "Given back in the answer and written into the logs; made where it is missing."
+    headers: dict[str, str | Mapping[str, Any]] = {"X-Request-Id": request_id, **route.headers}
+    return [_header(name, said) for name, said in headers.items()]
+
+
+def _header(name: str, said: str | Mapping[str, Any]) -> dict[str, Any]:
+    """A header of any text, or one whose schema is given with its description."""
+    schema = {"description": said} if isinstance(said, str) else dict(said)
+    description = schema.pop("description")
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string", **schema},
+    }

@@ -1,0 +1,82 @@
+"""Reading a request: its body, query, path and credentials, each checked, each fault a Problem."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from voketag.http.problems import Problem, not_found, unauthorised
+
+BODY_MAX_BYTES = 8 * 1024
+
+Body = TypeVar("Body")
+
+
+async def read_body(
+    request: web.Request, decoder: msgspec.json.Decoder[Body], max_bytes: int = BODY_MAX_BYTES
+) -> Body:
+    """The JSON body, checked against the decoder's type.
+
+    Raises Problem: 415 for another media type, 413 for too many bytes, 400 for what is not JSON,
+    422 for JSON of another shape.
+    """
+    raw = await read_bytes(request, max_bytes)
+    return decode_body(raw, decoder)
+
+
+async def read_bytes(request: web.Request, max_bytes: int = BODY_MAX_BYTES) -> bytes:
+    """The raw body of a JSON request; see `read_body`."""
+    if request.content_type != "application/json":
+        raise Problem(415, "unsupported_media_type", "Content-Type: application/json is accepted.")
+    if (request.content_length or 0) > max_bytes:
+        raise _too_large(max_bytes)
+    chunks, size = [], 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def decode_body(raw: bytes, decoder: msgspec.json.Decoder[Body]) -> Body:
+    """A JSON body as the decoder's type; see `read_body`."""
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise Problem(422, "invalid_field", f"{error}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(400, "malformed_json", f"The body is not UTF-8 JSON: {error}.") from None
+    except RecursionError:
+        raise Problem(400, "malformed_json", "The body is nested too deeply.") from None
+
+
+def read_query(request: web.Request, kind: type[Body]) -> Body:
+    """The query string as a msgspec Struct of optional members. Raises Problem 422."""
+    try:
+        return msgspec.convert(dict(request.query), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Problem(422, "invalid_parameter", f"In the query string: {error}.") from None
+
+
+def path_id(request: web.Request, name: str = "id") -> UUID:
+    """A UUID in the path. What is no UUID names nothing: Problem 404."""
+    try:
+        return UUID(request.match_info[name])
+    except ValueError:
+        raise not_found() from None
+
+
+def bearer(request: web.Request) -> str:
+    """The bearer token of a request. Raises Problem 401."""
+    scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not credential:
+        raise unauthorised("Authorization: Bearer <key> is needed.")
+    return credential.strip()
+
+
+def _too_large(max_bytes: int) -> Problem:
+    return Problem(413, "body_too_large", f"At most {max_bytes} bytes are accepted.")

@@ -1,0 +1,45 @@
+"""A route as data: the server is made from it, and so is the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One HTTP route: what it answers with, for the server and for the OpenAPI document.
+
+    `answers` maps each success status to the type of its body, or to a media type for one that is
+    not JSON, or to None for no body. `problems` are the error statuses that this route adds to
+    those every route of its kind has.
+    """
+
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    path: str
+    handler: Handler
+    summary: str
+    answers: Mapping[int, Any]
+    body: Any = None
+    query: Any = None
+    headers: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
+    problems: Sequence[int] = ()
+    security: Literal["factory", "admin"] | None = None
+
+
+def json_response(
+    value: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """A msgspec value as a JSON answer."""
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(value),
+        content_type="application/json",
+        headers=headers,
+    )

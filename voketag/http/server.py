@@ -1,0 +1,168 @@
+"""Serving routes: errors as problem details, request ids, health, metrics, graceful stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import msgspec
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from voketag import identifiers, metrics
+from voketag.errors import InvalidField, Unavailable
+from voketag.http import openapi
+from voketag.http.problems import Problem, problem
+from voketag.http.requests import BODY_MAX_BYTES
+from voketag.http.routes import Handler, Route
+from voketag.settings import Settings
+
+RETRY_AFTER_S = 1
+STOP_GRACE_S = 8.0
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+_REQUEST_ID_KEY = web.RequestKey("request_id", str)
+
+# Set when the process stops, before requests in flight are waited for: what goes on for ever, such
+# as a stream of events, ends then.
+STOPPING = web.AppKey("stopping", asyncio.Event)
+
+log = structlog.get_logger()
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error as problem details; the time and status of every request as metrics."""
+    started = time.perf_counter()
+    status = 500
+    given = request.headers.get("X-Request-Id", "")
+    request_id = given if _REQUEST_ID.match(given) else str(identifiers.new_id())
+    request[_REQUEST_ID_KEY] = request_id
+    try:
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = await _respond(request, handler)
+        status = response.status
+        return response
+    finally:
+        route = _route_of(request)
+        metrics.REQUESTS.labels(request.method, route, status).inc()
+        metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
+
+
+def _route_of(request: web.Request) -> str:
+    """The route's pattern: a path itself may hold a token, which belongs in no log or metric."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "(none)"
+
+
+async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Problem as error:
+        return problem(error.status, error.code, error.detail, error.headers)
+    except InvalidField as error:
+        return problem(422, error.code, error.detail, field=error.field)
+    except Unavailable as error:
+        log.warning("unavailable", route=_route_of(request), error=str(error))
+        retry = {"Retry-After": str(RETRY_AFTER_S)}
+        return problem(503, "unavailable", "A server we need is not there; try again.", retry)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return problem(405, "method_not_allowed", f"Accepted: {allowed}.", {"Allow": allowed})
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        code = (error.reason or "error").lower().replace(" ", "_")
+        return problem(error.status, code, f"{error.reason}.")
+    except (asyncio.CancelledError, ConnectionResetError):
+        raise
+    except Exception:
+        log.exception("bug", route=_route_of(request))
+        return problem(500, "internal_error", "This is our fault; it has been logged.")
+
+
+async def _on_prepare(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["X-Request-Id"] = request[_REQUEST_ID_KEY]
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+
+
+async def own_metrics() -> bytes:
+    """This process's own metrics."""
+    return metrics.exposition()
+
+
+def application(
+    title: str,
+    routes: Sequence[Route],
+    ready: Callable[[], Awaitable[None]],
+    read_metrics: Callable[[], Awaitable[bytes]] = own_metrics,
+) -> web.Application:
+    """The aiohttp application of one process: its routes and those every process has.
+
+    `ready` raises Unavailable while a server that the process needs does not answer.
+    """
+    app = web.Application(middlewares=[_answer_errors], client_max_size=BODY_MAX_BYTES)
+    app.on_response_prepare.append(_on_prepare)
+    app[STOPPING] = asyncio.Event()
+    app.on_shutdown.append(_stop_streams)
+
+    async def readyz(_: web.Request) -> web.Response:
+        await ready()
+        return web.Response(text="ready\n")
+
+    async def serve_metrics(_: web.Request) -> web.Response:
+        body = await read_metrics()
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    shared = (
+        Route("GET", "/healthz", _healthz, "Whether the process is alive", {200: "text/plain"}),
+        Route("GET", "/readyz", readyz, "Whether its servers answer", {200: "text/plain"}),
+        Route("GET", "/metrics", serve_metrics, "Prometheus metrics", {200: "text/plain"}),
+    )
+    document = openapi.document(title, [*routes, *shared])
+    encoded = msgspec.json.encode(document)
+
+    async def serve_document(_: web.Request) -> web.Response:
+        return web.Response(body=encoded, content_type="application/json")
+
+    for route in (*routes, *shared):
+        app.router.add_route(route.method, route.path, route.handler)
+    app.router.add_get("/openapi.json", serve_document)
+    return app
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.Response(text="alive\n")
+
+
+async def _stop_streams(app: web.Application) -> None:
+    app[STOPPING].set()
+
+
+async def serve(
+    app: web.Application, settings: Settings, port: int, stopping: asyncio.Event
+) -> None:
+    """Serve until `stopping`; then accept no more, answer what is in flight, and return.
+
+    SO_REUSEPORT lets a new version start on the same port before the old one has left.
+    """
+    async with listening(app, settings, port):
+        await stopping.wait()
+
+
+@contextlib.asynccontextmanager
+async def listening(app: web.Application, settings: Settings, port: int) -> AsyncIterator[int]:
+    """The application on its port, while the context lasts; gives the port (for port 0)."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_GRACE_S)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, port, reuse_port=True, backlog=1024)
+        await site.start()
+        bound: int = runner.addresses[0][1]
+        log.info("listening", host=settings.host, port=bound)
+        yield bound
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,1 @@
+"""Redis: the streams and what lies beside them. Nothing else here speaks to Redis."""

@@ -1,0 +1,91 @@
+-- One scan, accepted or not, in one step. See voketag/redis/intake.py, which names keys and arguments.
+local stream, product_key, history_key, tail_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local reporters_key, recalled_key, today_key, top_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local replay_key, limit_key, address_key, device_key = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local event, sighting, product, history = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local now_ms, limit, replay_s = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local product_id, product_ttl_s, history_ttl_s = ARGV[8], ARGV[9], ARGV[10]
+local TAIL, TAIL_TTL_S, TOP, COUNTER_TTL_S, MINUTE_MS = 64, 3600, 1000, 259200, 60000
+
+-- The caller's own scan id came by before: the same facts again, nothing counted.
+if replay_s > 0 then
+  local replay = redis.call('GET', replay_key)
+  if replay then return {'replay', unpack(cmsgpack.unpack(replay))} end
+end
+
+-- Sliding window of a minute: this minute's count and the share of the last one's that still
+-- lies within it.
+local minute, count, previous = math.floor(now_ms / MINUTE_MS), 0, 0
+if limit > 0 then
+  local kept = redis.call('HMGET', limit_key, 'minute', 'count', 'previous')
+  if tonumber(kept[1]) == minute then
+    count, previous = tonumber(kept[2]), tonumber(kept[3])
+  elseif tonumber(kept[1]) == minute - 1 then
+    previous = tonumber(kept[2])
+  end
+  local into = now_ms % MINUTE_MS
+  if previous * (MINUTE_MS - into) / MINUTE_MS + count + 1 > limit then
+    local wait = MINUTE_MS - into
+    if count + 1 > limit then
+      wait = wait + MINUTE_MS * (1 - (limit - 1) / count)
+    else
+      wait = MINUTE_MS * (1 - (limit - 1 - count) / previous) - into
+    end
+    return {'limited', tostring(math.ceil(wait))}
+  end
+end
+
+if product == '' then
+  product = redis.call('GET', product_key)
+  if not product then return {'miss'} end
+elseif product == 'unknown' then
+  product = ''
+else
+  redis.call('SET', product_key, product, 'EX', product_ttl_s)
+  if history ~= '' then redis.call('SET', history_key, history, 'EX', history_ttl_s, 'NX') end
+end
+
+local tail = ''
+history = ''
+local reporters, recalled = 0, 'false'
+if product ~= '' then
+  history = redis.call('GET', history_key) or ''
+  local waiting = redis.call('LRANGE', tail_key, -TAIL, -1)
+  if #waiting > 0 then tail = '[' .. table.concat(waiting, ',') .. ']' end
+  reporters = redis.call('SCARD', reporters_key)
+  -- A cached product starts with the 36 characters of its batch id.
+  if redis.call('SISMEMBER', recalled_key, string.sub(product, 1, 36)) == 1 then
+    recalled = 'true'
+  end
+  product = string.sub(product, 37)
+end
+local signals = string.format(
+  '{"reporters":%d,"recalled":%s,"address_bad_tokens":%d,"device_bad_tokens":%d}',
+  reporters, recalled,
+  tonumber(redis.call('GET', address_key) or 0), tonumber(redis.call('GET', device_key) or 0))
+
+redis.call('XADD', stream, '*', 'v', '1', 'event', event, 'product', product,
+           'history', history, 'tail', tail, 'signals', signals)
+if limit > 0 then
+  redis.call('HSET', limit_key, 'minute', minute, 'count', count + 1, 'previous', previous)
+  redis.call('PEXPIRE', limit_key, 2 * MINUTE_MS)
+end
+if redis.call('INCR', today_key) == 1 then redis.call('EXPIRE', today_key, COUNTER_TTL_S) end
+if product ~= '' then
+  redis.call('RPUSH', tail_key, sighting)
+  redis.call('EXPIRE', tail_key, TAIL_TTL_S)
+  -- Space-Saving (Metwally, Agrawal, El Abbadi 2005): the most frequent of any number of products
+  -- in a bounded set; a newcomer takes the place, and the count, of the least.
+  if redis.call('ZCARD', top_key) < TOP or redis.call('ZSCORE', top_key, product_id) then
+    redis.call('ZINCRBY', top_key, 1, product_id)
+  else
+    local least = redis.call('ZPOPMIN', top_key)
+    redis.call('ZADD', top_key, least[2] + 1, product_id)
+  end
+  redis.call('EXPIRE', top_key, COUNTER_TTL_S)
+end
+if replay_s > 0 then
+  redis.call('SET', replay_key, cmsgpack.pack({event, product, history, tail, signals}),
+             'EX', replay_s)
+end
+return {'accepted', event, product, history, tail, signals}
