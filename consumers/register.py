@@ -105,8 +105,13 @@ async def _store(connection: Connection, batch: Blueprint) -> bytes:
         given = None
         if batch.serials_given:
             given = await serials.given(connection, batch.batch_id, start, stop)
-        deriving = asyncio.to_thread(_derive, maker, leaves, start, stop, given)
-        derived, _ = await asyncio.gather(deriving, _add(connection, batch.batch_id, derived))
+        deriving = asyncio.create_task(
+            asyncio.to_thread(_derive, maker, leaves, start, stop, given)
+        )
+        try:
+            await _add(connection, batch.batch_id, derived)
+        finally:  # neither is left at work when the other fails
+            derived = await deriving
     await _add(connection, batch.batch_id, derived)
     tree = await asyncio.to_thread(leaves.tree)
     await trees.add_tree(connection, batch.batch_id, tree)

@@ -11,7 +11,7 @@ from voketag import metrics
 from voketag.addresses import PersonalHash, client_address, limited_unit
 from voketag.geo import AddressRanges, Geo
 from voketag.http.problems import Problem
-from voketag.probes import ProbeTally
+from voketag.probes import AddressLimit, ProbeTally
 from voketag.risk.clients import is_automation
 from voketag.settings import Settings
 
@@ -35,11 +35,14 @@ class Callers:
         self._geo = geo
         self._datacenters = datacenters
         self._hash = PersonalHash(settings.hash_key)
-        self.probes = ProbeTally(settings.scan_rate_limit)
+        self.probes = ProbeTally()
+        self._bad_tokens = AddressLimit(settings.scan_rate_limit)
+        self._reports = AddressLimit(settings.scan_rate_limit)
 
     def identify(self, request: web.Request, device: Device | None, now_ms: int) -> Caller:
         """The caller of a request; a browser says no more than its user agent and address."""
-        address = client_address(request.remote, request.headers, self._settings.trusted_proxies)
+        forwarded = request.headers.getall("X-Forwarded-For", ())
+        address = client_address(request.remote, forwarded, self._settings.trusted_proxies)
         agent = request.headers.get("User-Agent")
         unit = limited_unit(address)
         told = device_text(device)
@@ -55,8 +58,13 @@ class Callers:
     def note_bad_token(self, caller: Caller, now_ms: int) -> None:
         """Count a token we did not sign. Raises Problem 429 past the caller's limit of them."""
         metrics.BAD_TOKENS.inc()
-        wait_ms = self.probes.note(caller.address_hash, caller.device_hash, now_ms)
-        if wait_ms:
+        self.probes.note(caller.address_hash, caller.device_hash)
+        if wait_ms := self._bad_tokens.wait_ms(caller.address_hash, now_ms):
+            raise self.too_many(wait_ms)
+
+    def note_report(self, caller: Caller, now_ms: int) -> None:
+        """Count a report. Raises Problem 429 past the caller's limit of them."""
+        if wait_ms := self._reports.wait_ms(caller.address_hash, now_ms):
             raise self.too_many(wait_ms)
 
     def too_many(self, wait_ms: int) -> Problem:
@@ -68,5 +76,5 @@ class Callers:
             "RateLimit-Policy": f'"scans";q={limit};w=60',
             "RateLimit": f'"scans";r=0;t={wait_s}',
         }
-        detail = f"{limit} scans a minute are accepted from one address; wait {wait_s} s."
+        detail = f"{limit} a minute are accepted from one address; wait {wait_s} s."
         return Problem(429, "too_many_scans", detail, headers)

@@ -19,6 +19,7 @@ from voketag import events, identifiers, notices
 from voketag.batches import submission
 from voketag.batches.answers import Batch, BatchPage, BatchReceipt
 from voketag.batches.submission import CheckedBatch, ListQuery, NewBatch, NewBatchBody, Recall
+from voketag.cursors import cursor_after, read_cursor
 from voketag.errors import Conflict, InvalidField, Unavailable
 from voketag.events import BatchAccepted
 from voketag.http.problems import Problem, not_found
@@ -209,7 +210,7 @@ async def list_batches(wires: Wires, request: Request) -> Response:
     async with authenticated(wires, request) as (connection, factory_id):
         query = read_query(request, ListQuery)
         created_after = submission.read_created_after(query.created_after)
-        after = submission.read_cursor(query.cursor)
+        after = read_cursor(query.cursor)
         found = await batches.page(
             connection,
             factory_id,
@@ -220,7 +221,7 @@ async def list_batches(wires: Wires, request: Request) -> Response:
         )
     shown = tuple(found[: query.limit])
     more = len(found) > len(shown)
-    next_cursor = submission.cursor_after(shown[-1].batch_id) if more else None
+    next_cursor = cursor_after(shown[-1].batch_id) if more else None
     return json_response(BatchPage(shown, next_cursor))
 
 

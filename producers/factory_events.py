@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
+from uuid import UUID
 
+import msgspec
 from aiohttp.web import Request, StreamResponse
 
 from producers.factory_access import calling_factory
-from voketag import events
+from voketag import identifiers
 from voketag.errors import Unavailable
 from voketag.events import Notice
 from voketag.http import sse
@@ -20,6 +23,17 @@ from voketag.process import Wires
 from voketag.redis.notice_feed import Listener, NoticeFeed
 
 KEY_CHECK_EVERY_S = 15.0
+
+
+class ShownNotice(msgspec.Struct, frozen=True):
+    """A notice as a factory sees it: what became of a batch, and when."""
+
+    notice_id: UUID
+    factory_id: UUID
+    kind: str
+    batch_id: UUID
+    at: str
+    detail: dict[str, Any]
 
 
 def routes(wires: Wires, notices: NoticeFeed) -> Sequence[Route]:
@@ -44,8 +58,8 @@ async def stream_notices(wires: Wires, notices: NoticeFeed, request: Request) ->
     feed = sse.Feed()
 
     def offer(notice: Notice) -> bool:
-        data, event_id = events.to_json(notice), str(notice.notice_id)
-        return feed.offer(sse.event(data, name=notice.kind, event_id=event_id))
+        data = msgspec.json.encode(_shown(notice))
+        return feed.offer(sse.event(data, name=notice.kind, event_id=str(notice.notice_id)))
 
     checking = asyncio.create_task(_close_without_key(wires, request, feed))
     try:
@@ -53,6 +67,17 @@ async def stream_notices(wires: Wires, notices: NoticeFeed, request: Request) ->
             return await sse.stream(request, feed, request.app[STOPPING])
     finally:
         checking.cancel()
+
+
+def _shown(notice: Notice) -> ShownNotice:
+    return ShownNotice(
+        notice_id=notice.notice_id,
+        factory_id=notice.factory_id,
+        kind=notice.kind,
+        batch_id=notice.batch_id,
+        at=identifiers.rfc3339(identifiers.time_of_ms(notice.at_ms)),
+        detail=notice.detail,
+    )
 
 
 async def _close_without_key(wires: Wires, request: Request, feed: sse.Feed) -> None:

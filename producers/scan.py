@@ -187,6 +187,8 @@ async def _flush_probes(wires: Wires, callers: Callers) -> None:
         except Unavailable as error:
             callers.probes.restore(counts)
             log.warning("waiting", error=str(error))
+        except Exception as error:  # these counts are lost; the next ones need not be
+            log.exception("bug", what="bad tokens", exc_info=error)
 
 
 @contextlib.asynccontextmanager

@@ -37,6 +37,7 @@ class Reports:
         _check(body)
         now_ms = time.time_ns() // 1_000_000
         caller = self._callers.identify(request, None, now_ms)
+        self._callers.note_report(caller, now_ms)
         product_id = await self._reported_product(body, caller, now_ms)
         report_id = identifiers.new_id()
         if product_id is not None:

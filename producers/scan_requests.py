@@ -21,7 +21,7 @@ LATE_MAX_MS = 7 * 86_400_000
 EARLY_MAX_MS = 5 * 60_000
 
 WITHOUT_NUL = r"^[^\x00]*$"
-EMAIL = r"^[^@\x00-\x20]+@[^@\x00-\x20]+$"
+EMAIL = r"^[^@\x00-\x20]+@[^@\x00-\x20]+(?!\n)$"
 
 Text = Annotated[str, Meta(max_length=200)]
 Country = Annotated[

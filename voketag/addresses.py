@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hmac
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from voketag import identifiers
 from voketag.settings import Network
@@ -42,17 +42,18 @@ def _month(day: int) -> str:
 
 
 def client_address(
-    peer: str | None, headers: Mapping[str, str], trusted: Sequence[Network]
+    peer: str | None, forwarded: Iterable[str], trusted: Sequence[Network]
 ) -> Address | None:
-    """The address a request comes from.
+    """The address a request comes from. `forwarded` are its X-Forwarded-For headers, in order.
 
-    X-Forwarded-For is read from its right end, and only as far as the hops are proxies that the
+    They are one list (RFC 9110, section 5.3): some proxies add a header of their own below the
+    client's. It is read from its right end, and only as far as the hops are proxies that the
     settings trust; whatever stands left of that is the client's own claim.
     """
     address = _parse(peer or "")
     if not trusted or address is None or not _within(address, trusted):
         return address
-    for hop in reversed(headers.get("X-Forwarded-For", "").split(",")):
+    for hop in reversed(",".join(forwarded).split(",")):
         candidate = _parse(hop.strip())
         if candidate is None:
             return address

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from uuid_utils import uuid7 as _uuid7
@@ -20,6 +20,8 @@ _VERSION_7 = 0x7 << 76
 _VARIANT_RFC = 0x2 << 62
 _RANDOM_A = ((1 << 12) - 1) << 64
 _RANDOM_B = (1 << 62) - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
 
 
 def new_id() -> UUID:
@@ -48,6 +50,11 @@ def time_of_ms(unix_ms: int) -> datetime:
     """Milliseconds since the Unix epoch as a UTC time, exactly (no float in between)."""
     seconds, milliseconds = divmod(unix_ms, 1000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000)
+
+
+def ms_of_time(moment: datetime) -> int:
+    """A time as whole milliseconds since the Unix epoch, exactly (no float in between)."""
+    return (moment - _EPOCH) // _MS
 
 
 def is_uuid7(text: str) -> bool:

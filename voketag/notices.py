@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from voketag import identifiers
 from voketag.events import Notice
 
 Kind = Literal["batch.processing", "batch.completed", "batch.failed", "batch.recalled"]
@@ -38,5 +39,5 @@ def of_batch(
     detail: dict[str, Any] | None = None,
 ) -> Notice:
     """The notice that something became of a batch at a time."""
-    at_ms = round(at.timestamp() * 1000)
+    at_ms = identifiers.ms_of_time(at)
     return Notice(notice_id(batch_id, kind), factory_id, kind, batch_id, at_ms, detail or {})

@@ -1,8 +1,8 @@
 """Bad tokens, summed in the process: a flood of forgeries costs no I/O and fills nothing.
 
 Tokens we did not sign are counted by the keyed hash of address and device, in a bounded table that
-is drained to Redis once a second, where it becomes a risk signal. The limit of bad tokens a minute
-is a sliding window of its own, kept here.
+is drained to Redis once a second, where it becomes a risk signal. What needs a limit but must cost
+no I/O has a sliding window of its own, kept here.
 """
 
 from __future__ import annotations
@@ -21,35 +21,20 @@ class _Window:
     previous: int
 
 
-class ProbeTally:
-    """Counts bad tokens. `limit` a minute for one address; 0 for none."""
+class AddressLimit:
+    """A sliding window of a minute for each address, in this process alone and of bounded size.
+
+    `limit` is what is allowed in a minute; 0 for no limit.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._windows: dict[str, _Window] = {}
-        self._tallies: dict[str, int] = {}
 
-    def note(self, address_hash: str, device_hash: str, now_ms: int) -> int:
-        """Count a bad token; gives 0, or the milliseconds to wait where the limit is used up."""
-        for hashed in (address_hash, device_hash):
-            # A full table goes on counting those it knows: under a flood from everywhere, what
-            # one address did is no longer the signal.
-            if hashed in self._tallies or len(self._tallies) < MOST_TALLIES:
-                self._tallies[hashed] = self._tallies.get(hashed, 0) + 1
-        return self._within_limit(address_hash, now_ms) if self._limit else 0
-
-    def drain(self) -> dict[str, int]:
-        """What was counted since the last drain, by hash."""
-        tallies, self._tallies = self._tallies, {}
-        return tallies
-
-    def restore(self, tallies: dict[str, int]) -> None:
-        """Take back a drain that could not be delivered."""
-        for hashed, count in tallies.items():
-            if hashed in self._tallies or len(self._tallies) < MOST_TALLIES:
-                self._tallies[hashed] = self._tallies.get(hashed, 0) + count
-
-    def _within_limit(self, address_hash: str, now_ms: int) -> int:
+    def wait_ms(self, address_hash: str, now_ms: int) -> int:
+        """Count one; gives 0, or the milliseconds to wait where the limit is used up."""
+        if not self._limit:
+            return 0
         minute, into_ms = divmod(now_ms, MINUTE_MS)
         window = self._windows.get(address_hash)
         if window is None:
@@ -74,3 +59,29 @@ class ProbeTally:
         }
         if len(self._windows) >= MOST_ADDRESSES:
             self._windows.clear()
+
+
+class ProbeTally:
+    """Sums bad tokens by the keyed hash of address and device, until they are drained."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[str, int] = {}
+
+    def note(self, *hashes: str) -> None:
+        """Count a bad token of an address and a device."""
+        self.restore(dict.fromkeys(hashes, 1))
+
+    def drain(self) -> dict[str, int]:
+        """What was counted since the last drain, by hash."""
+        tallies, self._tallies = self._tallies, {}
+        return tallies
+
+    def restore(self, tallies: dict[str, int]) -> None:
+        """Add counts, such as those of a drain that could not be delivered.
+
+        A full table goes on counting those it knows: under a flood from everywhere, what one
+        address did is no longer the signal.
+        """
+        for hashed, count in tallies.items():
+            if hashed in self._tallies or len(self._tallies) < MOST_TALLIES:
+                self._tallies[hashed] = self._tallies.get(hashed, 0) + count

@@ -5,11 +5,12 @@ out. Everything here can be checked by someone who trusts neither the factory no
 from __future__ import annotations
 
 import hashlib
+from itertools import accumulate
 from uuid import UUID
 
 import msgspec
 
-from voketag.merkle import keccak256, root_of_path
+from voketag.merkle import hash_pair, keccak256, root_of_path
 
 FORMAT = "voketag-proof-v1"
 _canonical = msgspec.json.Encoder(order="sorted")
@@ -84,9 +85,8 @@ def check(proof: Proof) -> bytes:
     root = root_of_path(leaf_hash, siblings)
     if root != unhex(proof.root, "root"):
         raise ProofFault("the path does not lead from the leaf to the root")
-    batch_root = unhex(proof.batch_root, "batch_root")
-    reached = [root_of_path(leaf_hash, siblings[:length]) for length in range(len(siblings) + 1)]
-    if batch_root not in reached:
+    passed = accumulate(siblings, hash_pair, initial=leaf_hash)
+    if unhex(proof.batch_root, "batch_root") not in passed:
         raise ProofFault("the path does not pass through the batch root")
     return root
 

@@ -14,6 +14,7 @@ from voketag.tokens import KeyRing, TokenKey
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Value = TypeVar("Value")
+_CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # secp256k1
 
 
 @dataclass(frozen=True)
@@ -129,16 +130,19 @@ class _Reader:
     def url(self, name: str, schemes: tuple[str, ...], default: str | None = None) -> str | None:
         def parse(text: str) -> str:
             # The value itself is not repeated: a URL may hold a password.
-            if urlsplit(text).scheme not in schemes:
+            parts = urlsplit(text)
+            if parts.scheme not in schemes:
                 raise ValueError(f"not a URL that starts with {':// or '.join(schemes)}://")
+            if any(map(str.isspace, text)) or ("http" in schemes and not parts.hostname):
+                raise ValueError("a URL names a host and holds no white space")
             return text.rstrip("/")
 
         return self.checked(name, default, parse)
 
 
 def _admin_key(text: str) -> str:
-    if len(text) < 16:
-        raise ValueError("an admin key has at least 16 characters")
+    if len(text) < 16 or not all("!" <= character <= "~" for character in text):
+        raise ValueError("an admin key has at least 16 characters, visible ASCII all of them")
     return text
 
 
@@ -183,8 +187,11 @@ def _confirmations(text: str) -> int:
 
 
 def _chain_key(text: str) -> str:
-    if len(_hexadecimal(text.removeprefix("0x"), "the private key")) != 32:
+    key = _hexadecimal(text.removeprefix("0x"), "the private key")
+    if len(key) != 32:
         raise ValueError("a private key has 32 bytes (64 hexadecimal digits)")
+    if not 0 < int.from_bytes(key, "big") < _CURVE_ORDER:
+        raise ValueError("the private key is not one of secp256k1: it is 0 or too large")
     return text
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from consumers import persist
@@ -155,6 +156,23 @@ async def test_a_stored_scan_reads_back_whole(wires: Wires) -> None:
         {"code": "many_devices", "points": 45, "detail": "Scanned by 6 different devices."}
     ]
     assert row["answered"] is None
+
+
+async def test_a_rebuilt_history_knows_the_first_scan_of_all(
+    wires: Wires, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is rebuilt from the newest scans; the first may have been long before them."""
+    monkeypatch.setattr(scans, "REBUILT_SCANS", 2)
+    now_ms = time.time_ns() // 1_000_000
+    first, *later = [scored(1, now_ms + number) for number in range(4)]
+    items = [first, *(msgspec.structs.replace(item, product=first.product) for item in later)]
+    assert first.product is not None
+    async with wires.database.transaction() as connection:
+        await scans.store(connection, items)
+        history = await scans.history_of(connection, first.product.product_id)
+    assert history is not None
+    assert history.scans == 4
+    assert history.first_at_ms == now_ms
 
 
 async def test_a_forgotten_history_is_rebuilt_from_the_rows(wires: Wires) -> None:

@@ -253,6 +253,24 @@ async def test_a_batch_that_cannot_be_made_fails_and_can_be_tried_again(
     assert sorted((await stored(wires, batch_id)).values()) == ["A", "B", "C"]
 
 
+async def test_a_bug_in_making_is_no_outage(
+    wires: Wires, factory_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes while Postgres takes in the chunk before; waiting for Postgres would not help."""
+    batch_id = await accept(wires, factory_id, 2 * register.CHUNK_PRODUCTS)
+    derive = register._derive
+
+    def fail_at_the_second(maker: Maker, leaves: Any, start: int, *more: Any) -> Any:
+        if start > 0:
+            raise ValueError("a bug")
+        return derive(maker, leaves, start, *more)
+
+    monkeypatch.setattr(register, "_derive", fail_at_the_second)
+    with pytest.raises(ValueError, match="a bug"):
+        await register.build(wires).handle([entry(events.encode(BatchAccepted(batch_id)))])
+    assert await stored(wires, batch_id) == {}
+
+
 async def test_what_names_no_batch_is_rejected(wires: Wires) -> None:
     consumer = register.build(wires)
     unknown = entry(events.encode(BatchAccepted(identifiers.new_id())))

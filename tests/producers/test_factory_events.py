@@ -75,6 +75,7 @@ async def test_a_factory_hears_of_its_own_batches(erp: Erp, service: Service) ->
         assert event["id"] == str(notices.notice_id(batch_id, "batch.processing"))
         told: dict[str, Any] = json.loads(event["data"])
         assert told["batch_id"] == str(batch_id)
+        assert told["at"] == (await erp.batch(batch_id))["stored_at"]
         assert told["detail"]["merkle_root"] == (await erp.batch(batch_id))["merkle_root"]
         await erp.post(f"/v1/batches/{batch_id}/recall", {"reason": "one"})
         event = await mine.event()

@@ -273,6 +273,15 @@ async def test_the_limit_holds_each_address_apart_and_tells_when_to_come_back(
         assert (await scan_from("198.51.100.2", token))[0] == 200
 
 
+async def test_reports_are_limited_too(redis_url: str, database_url: str) -> None:
+    """One genuine token must not be enough to fill the table of reports."""
+    async with phone_on(redis_url, database_url, SCAN_RATE_LIMIT="3") as phone:
+        token = token_of(phone.wires, (await store_product(phone.wires)).product_id)
+        body = {"token": token, "reason": "other"}
+        statuses = [(await phone.post("/v1/reports", body))[0] for _ in range(5)]
+        assert statuses == [202] * 3 + [429] * 2
+
+
 async def test_a_forwarded_address_is_not_believed_from_a_stranger(
     redis_url: str, database_url: str
 ) -> None:
@@ -432,6 +441,7 @@ async def test_reports_are_stored_and_raise_the_risk_once_an_address(phone: Phon
         ({"reason": "boring", "token": "A"}, 422, "invalid_field"),
         ({"reason": "stolen", "token": "A"}, 404, "unknown_token"),
         ({"reason": "stolen", "token": "A", "email": "nobody"}, 422, "invalid_field"),
+        ({"reason": "stolen", "token": "A", "email": "a@b.example\n"}, 422, "invalid_field"),
         ({"reason": "stolen", "token": "A", "description": "a\u0000b"}, 422, "invalid_field"),
         (
             {"reason": "stolen", "scan_id": "01890a5d-ac96-774b-bcce-b302099a8057"},

@@ -36,18 +36,23 @@ PROXIES: tuple[Network, ...] = (
 def test_the_client_is_the_first_hop_that_no_proxy_of_ours_is(
     peer: str, forwarded: str | None, client: str
 ) -> None:
-    headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
+    headers = () if forwarded is None else (forwarded,)
     assert client_address(peer, headers, PROXIES) == ipaddress.ip_address(client)
 
 
+def test_the_header_that_a_proxy_adds_below_the_clients_own_counts() -> None:
+    """HAProxy adds a header where others append to the one there is."""
+    headers = ("6.6.6.6", "198.51.100.1, 10.0.0.2")
+    assert client_address("10.0.0.1", headers, PROXIES) == ipaddress.ip_address("198.51.100.1")
+
+
 def test_without_trusted_proxies_nothing_is_believed() -> None:
-    headers = {"X-Forwarded-For": "198.51.100.1"}
-    assert client_address("10.0.0.1", headers, ()) == ipaddress.ip_address("10.0.0.1")
+    assert client_address("10.0.0.1", ("198.51.100.1",), ()) == ipaddress.ip_address("10.0.0.1")
 
 
 @pytest.mark.parametrize("peer", [None, "", "unix:", "1.2.3"])
 def test_a_peer_without_an_address_is_unknown(peer: str | None) -> None:
-    assert client_address(peer, {"X-Forwarded-For": "198.51.100.1"}, PROXIES) is None
+    assert client_address(peer, ("198.51.100.1",), PROXIES) is None
     assert limited_unit(None) == "unknown"
 
 

@@ -91,6 +91,24 @@ def test_token_keys_that_cannot_be_used_are_refused(keys: str) -> None:
         settings.load({**SECRETS, "VOKETAG_TOKEN_KEYS": keys})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ADMIN_KEY", " " * 16),
+        ("ADMIN_KEY", "a key of two words"),
+        ("ADMIN_KEY", "chave-de-administra\u00e7\u00e3o"),
+        ("CHAIN_KEY", "0x" + "00" * 32),
+        ("CHAIN_KEY", "ff" * 32),
+        ("CHAIN_URL", "http://"),
+        ("PUBLIC_URL", "https:///r"),
+        ("PUBLIC_URL", "https://t .example"),
+    ],
+)
+def test_what_could_never_work_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"VOKETAG_{name}: "):
+        settings.load({**SECRETS, f"VOKETAG_{name}": value})
+
+
 def test_no_secret_is_in_the_repr() -> None:
     shown = repr(settings.load(SECRETS)) + str(settings.load(SECRETS))
     for secret in ("password", "adminkey", "abab", "cdcd", "efef", "1212", "\\xef"):

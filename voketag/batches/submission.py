@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal, cast
-from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from voketag import identifiers
 from voketag.errors import InvalidField
+from voketag.printable import PRINTABLE_PATTERN, is_printable
 from voketag.risk.countries import COUNTRIES, is_country
 
 PRODUCTS_MAX = 1_000_000
@@ -30,9 +27,6 @@ LIST_DEFAULT = 50
 _SERIALS_AT_ONCE = 10_000
 _WHOLE_NUMBER_LEAST, _WHOLE_NUMBER_MOST = -(2**63), 2**64 - 1
 
-# Control characters and line separators. `$` alone would let a line feed through at the end.
-PRINTABLE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*(?!\n)$"
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # Printable ASCII, which holds the characters of a GS1 serial, AI (21). It also keeps a million
 # serials small: one wide letter makes a whole text four bytes a character.
 _NOT_SERIAL = re.compile(r"[^\x20-\x7e]")
@@ -193,27 +187,8 @@ def check_idempotency_key(value: str | None) -> str | None:
     return value
 
 
-def cursor_after(batch_id: UUID) -> str:
-    """The cursor of the page that follows this batch; opaque to whoever gets it."""
-    return base64.urlsafe_b64encode(batch_id.bytes).rstrip(b"=").decode()
-
-
-def read_cursor(cursor: str | None) -> UUID | None:
-    """The batch a page follows, None for the first page. Raises InvalidField."""
-    if cursor is None:
-        return None
-    try:
-        batch_id = UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError):
-        batch_id = UUID(int=0)
-    # The id's time is compared with a timestamp: only what this program gave out is taken.
-    if not identifiers.is_uuid7(str(batch_id)) or cursor_after(batch_id) != cursor:
-        raise InvalidField("cursor", "A cursor is the next_cursor of an earlier answer.")
-    return batch_id
-
-
 def _check_printable(field: str, text: str) -> None:
-    if _UNPRINTABLE.search(text):
+    if not is_printable(text):
         raise InvalidField(field, f"{field} holds a control character; printable text is accepted.")
 
 

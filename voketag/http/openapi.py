@@ -88,7 +88,7 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     }
     if route.body is not None:
         content = {"application/json": {"schema": _schema(route.body)}}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": route.body_required, "content": content}
     if route.security is not None:
         operation["security"] = [{route.security: []}]
     return operation

@@ -34,11 +34,15 @@ async def read_bytes(request: web.Request, max_bytes: int = BODY_MAX_BYTES) -> b
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
     chunks, size = [], 0
-    async for chunk in request.content.iter_any():
-        size += len(chunk)
-        if size > max_bytes:
-            raise _too_large(max_bytes)
-        chunks.append(chunk)
+    try:
+        async for chunk in request.content.iter_any():
+            size += len(chunk)
+            if size > max_bytes:
+                raise _too_large(max_bytes)
+            chunks.append(chunk)
+    except web.RequestPayloadError:
+        detail = "The body is not what Content-Encoding and Transfer-Encoding say."
+        raise Problem(400, "malformed_body", detail, {"Connection": "close"}) from None
     return b"".join(chunks)
 
 

@@ -27,6 +27,7 @@ class Route:
     summary: str
     answers: Mapping[int, Any]
     body: Any = None
+    body_required: bool = True
     query: Any = None
     headers: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
     problems: Sequence[int] = ()

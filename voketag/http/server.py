@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from voketag import identifiers, metrics
 from voketag.errors import InvalidField, Unavailable
 from voketag.http import openapi
+from voketag.http.connections import Runner
 from voketag.http.problems import Problem, problem
 from voketag.http.requests import BODY_MAX_BYTES
 from voketag.http.routes import Handler, Route
@@ -24,6 +25,7 @@ from voketag.settings import Settings
 RETRY_AFTER_S = 1
 STOP_GRACE_S = 8.0
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+_STREAMED = ("text/event-stream", "application/x-ndjson")
 _REQUEST_ID_KEY = web.RequestKey("request_id", str)
 
 # Set when the process stops, before requests in flight are waited for: what goes on for ever, such
@@ -37,7 +39,7 @@ log = structlog.get_logger()
 async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every error as problem details; the time and status of every request as metrics."""
     started = time.perf_counter()
-    status = 500
+    status: int | str = "none"  # for a client that went away before its answer
     given = request.headers.get("X-Request-Id", "")
     request_id = given if _REQUEST_ID.match(given) else str(identifiers.new_id())
     request[_REQUEST_ID_KEY] = request_id
@@ -85,8 +87,11 @@ async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 async def _on_prepare(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["X-Request-Id"] = request[_REQUEST_ID_KEY]
+    request_id = request.get(_REQUEST_ID_KEY)  # none where it never came to a handler
+    response.headers["X-Request-Id"] = request_id or str(identifiers.new_id())
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    if request.app[STOPPING].is_set():
+        response.headers["Connection"] = "close"  # what would come next is not read any more
 
 
 async def own_metrics() -> bytes:
@@ -129,9 +134,26 @@ def application(
         return web.Response(body=encoded, content_type="application/json")
 
     for route in (*routes, *shared):
-        app.router.add_route(route.method, route.path, route.handler)
+        for method in _methods(route):
+            app.router.add_route(method, route.path, route.handler, expect_handler=_expect)
     app.router.add_get("/openapi.json", serve_document)
     return app
+
+
+def _methods(route: Route) -> tuple[str, ...]:
+    """What is read can be asked for with HEAD too (RFC 9110, section 9.1), but for streams."""
+    kinds = [kind for kind in route.answers.values() if isinstance(kind, str)]
+    streamed = any(kind.startswith(_STREAMED) for kind in kinds)
+    return ("GET", "HEAD") if route.method == "GET" and not streamed else (route.method,)
+
+
+async def _expect(request: web.Request) -> None:
+    """Ask for the body of a client that waits to be asked. Other expectations may be ignored (RFC
+    9110, section 10.1.1).
+    """
+    if request.headers["Expect"].lower() == "100-continue" and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
 
 
 async def _healthz(_: web.Request) -> web.Response:
@@ -156,7 +178,7 @@ async def serve(
 @contextlib.asynccontextmanager
 async def listening(app: web.Application, settings: Settings, port: int) -> AsyncIterator[int]:
     """The application on its port, while the context lasts; gives the port (for port 0)."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_GRACE_S)
+    runner = Runner(app, shutdown_timeout=STOP_GRACE_S)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, port, reuse_port=True, backlog=1024)

@@ -12,12 +12,13 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from voketag.batches.submission import PRINTABLE_PATTERN, cursor_after, read_cursor
+from voketag.cursors import cursor_after, read_cursor
 from voketag.errors import Conflict, InvalidField
 from voketag.http.problems import Problem, not_found
 from voketag.http.requests import path_id, read_body, read_query
 from voketag.http.routes import Route, json_response
 from voketag.ops.factories import EMAIL_MAX_CHARACTERS, EMAIL_PATTERN, NAME_MAX_CHARACTERS, check
+from voketag.printable import PRINTABLE_PATTERN
 from voketag.process import Wires
 from voketag.records import factories
 
@@ -143,7 +144,7 @@ class Factories:
     async def add_key(self, request: web.Request) -> web.Response:
         """One more key for a factory."""
         factory_id = path_id(request)
-        new = await read_body(request, _new_key)
+        new = await read_body(request, _new_key) if request.can_read_body else NewKey()
         expires_at = _checked_end(new.expires_at, datetime.now(UTC))
         async with self._wires.database.connection() as connection:
             made = await factories.add_key(connection, factory_id, expires_at)
@@ -201,6 +202,7 @@ def routes(wires: Wires) -> list[Route]:
             "Make one more API key",
             {201: NewKeyAnswer},
             body=NewKey,
+            body_required=False,
         ),
         admin(
             "DELETE",

@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from voketag.batches.submission import cursor_after, read_cursor
+from voketag.cursors import cursor_after, read_cursor
 from voketag.errors import InvalidField
 from voketag.http.problems import not_found
 from voketag.http.requests import path_id, read_body, read_query
@@ -120,11 +120,13 @@ class Reports:
         return json_response(_shown(report))
 
     async def _tell_intake(self, standing: reports.Standing) -> None:
-        """Scans count the reporters of a product whose reports stand, and no others."""
-        if not standing.reporters:
-            await self._wires.intake.forget_reports(standing.product_id)
-        for reporter in standing.reporters:
-            await self._wires.intake.report(standing.product_id, reporter)
+        """Scans count the reporters of a product whose reports stand, and no others. Nobody else
+        is taken off: a report that comes at this moment is counted before it is stored.
+        """
+        if standing.believed:
+            await self._wires.intake.report(standing.product_id, *standing.believed)
+        if standing.dismissed:
+            await self._wires.intake.forget_reports(standing.product_id, *standing.dismissed)
 
 
 def _check(change: ReportChange) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from voketag.errors import InvalidField
 from voketag.ops import instance
+from voketag.printable import is_printable
 from voketag.records import factories
 from voketag.records.database import Database
 
@@ -17,12 +18,11 @@ EMAIL_MAX_CHARACTERS = 254
 # not our question.
 EMAIL_PATTERN = r"^[!-?A-~]{1,64}@[!-\-/-?A-~]+(\.[!-\-/-?A-~]+)+(?!\n)$"
 _EMAIL = re.compile(EMAIL_PATTERN)
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def check(name: str, email: str) -> None:
     """Raises InvalidField for a name or an e-mail address that a factory cannot have."""
-    if not 1 <= len(name) <= NAME_MAX_CHARACTERS or _UNPRINTABLE.search(name):
+    if not 1 <= len(name) <= NAME_MAX_CHARACTERS or not is_printable(name):
         raise InvalidField("name", "A name of 1 to 255 printable characters is accepted.")
     if len(email) > EMAIL_MAX_CHARACTERS or not _EMAIL.match(email):
         raise InvalidField("email", "An e-mail address such as erp@factory.example is accepted.")

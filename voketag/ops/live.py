@@ -125,6 +125,8 @@ class Live:
             except Unavailable as error:
                 log.warning("waiting", route="/v1/live", error=str(error))
                 self._counts = None
+            except Exception as error:  # whoever watches sees the next second all the same
+                log.exception("bug", route="/v1/live", exc_info=error)
             else:
                 encoded = sse.event(msgspec.json.encode(beat), name="beat")
                 for feed in list(self._feeds):

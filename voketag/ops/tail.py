@@ -15,7 +15,6 @@ from voketag.redis.following import Seen, follow
 
 Record = dict[str, Any]
 KINDS = ("scans", "scored", "batches", "roots", "notices")
-VERDICTS = ("authentic", "suspicious", "high_risk", "recalled", "not_recognised")
 
 
 def streams_of(kinds: Sequence[str], shards: int) -> list[str]:

@@ -14,9 +14,9 @@ import asyncpg
 import msgspec
 
 from voketag.records.database import Connection
+from voketag.records.locks import Lock
 
 Status = Literal["queued", "submitted", "included", "final", "orphaned"]
-WRITER_LOCK = 0x766F6B65_74616702  # "voketag" and a number: one writer of anchors at a time
 HASH_BYTES = 32
 
 
@@ -72,7 +72,7 @@ class Anchor(msgspec.Struct, frozen=True):
 
 async def try_lock(connection: Connection) -> bool:
     """Become the one writer until this transaction ends; False where another process is."""
-    held: bool = await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", WRITER_LOCK)
+    held: bool = await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", Lock.ANCHORS)
     return held
 
 

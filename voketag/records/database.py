@@ -17,12 +17,14 @@ COMMAND_TIMEOUT_S = 60.0
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 # What passes by itself or is mended by an operator: connections lost, servers that start, stop,
-# are full or have become read-only. Everything else is our bug or bad data.
+# are full, have become read-only or do not let us in. Everything else is our bug or bad data.
 _WAIT_FOR = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # a password that was changed
+    asyncpg.InvalidCatalogNameError,  # no such database: it is being put back
     asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
     asyncpg.OperatorInterventionError,  # shutdown by an administrator or after a crash
     asyncpg.ReadOnlySQLTransactionError,

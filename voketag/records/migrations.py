@@ -7,9 +7,9 @@ from pathlib import Path
 import structlog
 
 from voketag.records.database import Connection
+from voketag.records.locks import Lock
 
 ROOT = Path(__file__).resolve().parents[2]
-_LOCK = 0x766F6B65_74616701  # "voketag" and a number: one migration at a time
 log = structlog.get_logger()
 
 
@@ -20,7 +20,7 @@ async def migrate(connection: Connection, root: Path = ROOT) -> list[str]:
     turns, and each file is one transaction with its own record. Gives the files applied now.
     """
     applied: list[str] = []
-    await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+    await connection.execute("SELECT pg_advisory_lock($1)", Lock.MIGRATION)
     try:
         async with connection.transaction():
             await connection.execute((root / "schema.sql").read_text())
@@ -42,5 +42,5 @@ async def migrate(connection: Connection, root: Path = ROOT) -> list[str]:
             applied.append(file.name)
             log.info("migrated", file=file.name)
     finally:
-        await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+        await connection.execute("SELECT pg_advisory_unlock($1)", Lock.MIGRATION)
     return applied

@@ -6,8 +6,8 @@ import re
 from datetime import UTC, datetime
 
 from voketag.records.database import Connection
+from voketag.records.locks import Lock
 
-_LOCK = 0x766F6B65_74616702  # "voketag" and a number: one process does maintenance at a time
 # What needs the exclusive lock of a partitioned table gives up after this; everyone who comes
 # later queues behind it while it waits.
 LOCK_TIMEOUT_MS = 2000
@@ -20,7 +20,9 @@ async def lock_maintenance(connection: Connection) -> bool:
 
     Held by a transaction and not by the session, so that it holds behind PgBouncer too.
     """
-    locked: bool = await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK)
+    locked: bool = await connection.fetchval(
+        "SELECT pg_try_advisory_xact_lock($1)", Lock.MAINTENANCE
+    )
     return locked
 
 

@@ -42,11 +42,12 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What the reports of one product come to: the keyed address hashes, in hexadecimal, of those
-    reports that were not dismissed.
+    with a report that was not dismissed, and of those whose every report was.
     """
 
     product_id: UUID
-    reporters: tuple[str, ...]
+    believed: tuple[str, ...]
+    dismissed: tuple[str, ...]
 
 
 async def insert_report(
@@ -118,11 +119,15 @@ async def change_report(
 async def standing_of(connection: Connection, product_id: UUID) -> Standing:
     """What the reports of a product come to now."""
     rows = await connection.fetch(
-        "SELECT DISTINCT reporter_hash FROM fraud_reports "
-        "WHERE product_id = $1 AND status <> 'dismissed'",
+        "SELECT reporter_hash, bool_and(status = 'dismissed') AS dismissed FROM fraud_reports "
+        "WHERE product_id = $1 GROUP BY reporter_hash",
         product_id,
     )
-    return Standing(product_id, tuple(row["reporter_hash"].hex() for row in rows))
+    believed, dismissed = (
+        tuple(row["reporter_hash"].hex() for row in rows if row["dismissed"] is wanted)
+        for wanted in (False, True)
+    )
+    return Standing(product_id, believed, dismissed)
 
 
 def _report(row: asyncpg.Record) -> Report:

@@ -76,7 +76,8 @@ async def history_of(connection: Connection, product_id: UUID) -> History | None
     """
     rows = await connection.fetch(
         """
-        SELECT scan_id, country, fingerprint_hash, count(*) OVER () AS scans
+        SELECT scan_id, country, fingerprint_hash, count(*) OVER () AS scans,
+               min(scanned_at) OVER () AS first_at
         FROM scan_events WHERE product_id = $1 ORDER BY scanned_at DESC LIMIT $2
         """,
         product_id,
@@ -88,7 +89,8 @@ async def history_of(connection: Connection, product_id: UUID) -> History | None
         history = history.after(Sighting(row["scan_id"], device, row["country"], None))
     if not rows:
         return None
-    return msgspec.structs.replace(history, scans=rows[0]["scans"])
+    first_at_ms = identifiers.ms_of_time(rows[0]["first_at"])
+    return msgspec.structs.replace(history, scans=rows[0]["scans"], first_at_ms=first_at_ms)
 
 
 class StoredScan(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 
 from redis.asyncio import Redis
@@ -10,21 +11,31 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     BusyLoadingError,
+    ClusterDownError,
     ConnectionError,
     OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
     TimeoutError,
+    TryAgainError,
 )
 
 from voketag.errors import SettingsError, Unavailable
 
 COMMAND_TIMEOUT_S = 5.0
-WAIT_FOR = (ConnectionError, TimeoutError, BusyLoadingError, OutOfMemoryError, ReadOnlyError)
-
-# Refusals of a server that an operator, or time, will mend: its disk is full, its replicas are
-# away, its cluster is being put together.
-_PASSES = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN")
+_WAIT_FOR = (
+    OSError,
+    ConnectionError,
+    TimeoutError,
+    BusyLoadingError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ClusterDownError,
+    TryAgainError,
+)
+# Refusals that the library has no type for, and that an operator, or time, will mend: the disk is
+# full, the replicas are away, a script runs long. In a pipeline other words stand before them.
+_PASSES = re.compile(r"\b(?:MISCONF|NOREPLICAS|BUSY) ")
 
 # What makes an acknowledged write survive a crash of the server, and never be evicted.
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
@@ -51,14 +62,17 @@ async def redis_errors() -> AsyncIterator[None]:
     """Turns what means "wait for the server" into Unavailable and leaves the rest alone."""
     try:
         yield
-    except WAIT_FOR as error:
-        raise Unavailable(f"redis: {error}") from error
-    except OSError as error:
-        raise Unavailable(f"redis: {error}") from error
-    except ResponseError as error:
-        if str(error).startswith(_PASSES):
+    except Exception as error:
+        if means_wait(error):
             raise Unavailable(f"redis: {error}") from error
         raise
+
+
+def means_wait(error: Exception) -> bool:
+    """Whether an error of the library is about the server, and passes or is mended."""
+    if isinstance(error, _WAIT_FOR):
+        return True
+    return isinstance(error, ResponseError) and _PASSES.search(str(error)) is not None
 
 
 async def refuse_forgetful(redis: Redis) -> None:

@@ -50,7 +50,7 @@ history = ''
 local reporters, recalled = 0, 'false'
 if product ~= '' then
   history = redis.call('GET', history_key) or ''
-  local waiting = redis.call('LRANGE', tail_key, -TAIL, -1)
+  local waiting = redis.call('LRANGE', tail_key, 0, -1)
   if #waiting > 0 then tail = '[' .. table.concat(waiting, ',') .. ']' end
   reporters = redis.call('SCARD', reporters_key)
   -- A cached product starts with the 36 characters of its batch id.
@@ -72,7 +72,10 @@ if limit > 0 then
 end
 if redis.call('INCR', today_key) == 1 then redis.call('EXPIRE', today_key, COUNTER_TTL_S) end
 if product ~= '' then
-  redis.call('RPUSH', tail_key, sighting)
+  -- Scored scans leave from the front, so that the newest are all that is ever needed.
+  if redis.call('RPUSH', tail_key, sighting) > TAIL then
+    redis.call('LTRIM', tail_key, -TAIL, -1)
+  end
   redis.call('EXPIRE', tail_key, TAIL_TTL_S)
   -- Space-Saving (Metwally, Agrawal, El Abbadi 2005): the most frequent of any number of products
   -- in a bounded set; a newcomer takes the place, and the count, of the least.

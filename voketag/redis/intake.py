@@ -24,7 +24,7 @@ from voketag import acceptance, events, identifiers
 from voketag.acceptance import Accepted
 from voketag.errors import Unavailable
 from voketag.events import Product, Scan
-from voketag.redis.connection import WAIT_FOR, Command, connect, redis_errors
+from voketag.redis.connection import Command, connect, means_wait, redis_errors
 from voketag.risk.history import History, sighting
 
 PRODUCT_TTL_S = 3600
@@ -195,17 +195,17 @@ class Intake:
                 pipeline.sadd(recalled_key(shard), *members)
             await pipeline.execute()
 
-    async def report(self, product_id: UUID, reporter_hash: str) -> None:
-        """Count an address that reported this product, once."""
+    async def report(self, product_id: UUID, *reporters: str) -> None:
+        """Count keyed hashes of addresses that reported this product, each once."""
         shard = events.shard_of(product_id, self._shards)
         async with redis_errors():
-            await self._redis.sadd(reporters_key(shard, product_id), reporter_hash)
+            await self._redis.sadd(reporters_key(shard, product_id), *reporters)
 
-    async def forget_reports(self, product_id: UUID) -> None:
-        """The reports of this product turned out to be unfounded."""
+    async def forget_reports(self, product_id: UUID, *reporters: str) -> None:
+        """What these reported of this product turned out to be unfounded."""
         shard = events.shard_of(product_id, self._shards)
         async with redis_errors():
-            await self._redis.delete(reporters_key(shard, product_id))
+            await self._redis.srem(reporters_key(shard, product_id), *reporters)
 
     async def today(self, at_ms: int) -> int:
         """Scans accepted on the UTC day of `at_ms`."""
@@ -286,4 +286,4 @@ def _cached(product: Product) -> bytes:
 
 def _as_failure(error: Exception) -> Exception:
     """What one caller is told of an error in its own reply: a full server, a read-only one."""
-    return Unavailable(f"redis: {error}") if isinstance(error, WAIT_FOR) else error
+    return Unavailable(f"redis: {error}") if means_wait(error) else error

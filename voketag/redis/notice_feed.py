@@ -73,6 +73,8 @@ class NoticeFeed:
                         await self._hear()
                 except Unavailable as error:
                     log.warning("waiting", what="notices", error=str(error))
+                except Exception as error:  # a bug must not leave listeners with a deaf feed
+                    log.exception("bug", what="notices", exc_info=error)
                 self._connected.clear()
                 self._end_listeners()
                 await asyncio.sleep(RETRY_S)

@@ -146,11 +146,14 @@ async def read_totals(redis: Redis, streams: Sequence[str], group: str) -> Total
     for about, groups in zip(replies[::2], replies[1::2], strict=True):
         if isinstance(about, ResponseError) or isinstance(groups, ResponseError):
             continue  # there is no such stream yet
-        added += _number(about, "entries-added") or 0
-        found = [state for state in groups if _text(state, "name") == group]
-        read = _number(found[0], "entries-read") if found else 0
-        known = known and read is not None
-        finished += (read or 0) - (_number(found[0], "pending") or 0 if found else 0)
+        here = _number(about, "entries-added") or 0
+        added += here
+        for state in groups:
+            if _text(state, "name") == group:
+                # Not `entries-read`: it is unknown for as long as the group has read nothing.
+                lag = _number(state, "lag")
+                known = known and lag is not None
+                finished += here - (lag or 0) - (_number(state, "pending") or 0)
     return Totals(added, finished if known else None)
 
 

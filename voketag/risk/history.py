@@ -7,6 +7,7 @@ and stores the result. Both run this code, so they cannot differ in how they cou
 
 from __future__ import annotations
 
+import functools
 from uuid import UUID
 
 import msgspec
@@ -55,12 +56,15 @@ class History(msgspec.Struct, frozen=True, array_like=True):
     devices: tuple[str, ...] = ()
     times_ms: tuple[int, ...] = ()  # of the newest scans, as they came
     days: tuple[int, ...] = ()  # UTC days since the epoch that had a scan, the newest
+    month: int = 0  # the UTC month that `devices` are of, counted from year 0
+    most_devices: int = 0  # the most there were in an earlier month
 
     def after(self, seen: Sighting) -> History:
         """The history once `seen` has been counted. A late scan moves `first`, never `last`."""
         at_ms = seen.at_ms
         placed = seen.country is not None or seen.location is not None
         moves = placed and at_ms >= self.placed_at_ms
+        month, most_devices, devices = self._devices(seen.device, at_ms)
         return History(
             scans=self.scans + 1,
             first_at_ms=min(self.first_at_ms, at_ms) if self.scans else at_ms,
@@ -69,12 +73,31 @@ class History(msgspec.Struct, frozen=True, array_like=True):
             placed_country=seen.country if moves else self.placed_country,
             placed_location=seen.location if moves else self.placed_location,
             countries=_with(self.countries, seen.country, REMEMBERED_COUNTRIES),
-            devices=_with(self.devices, seen.device, REMEMBERED_DEVICES),
+            devices=devices,
             times_ms=(*self.times_ms[1 - REMEMBERED_TIMES :], at_ms),
             days=self.days
             if at_ms // _DAY_MS in self.days
             else tuple(sorted((*self.days, at_ms // _DAY_MS)))[-REMEMBERED_DAYS:],
+            month=month,
+            most_devices=most_devices,
         )
+
+    def distinct_devices(self, device: str, at_ms: int) -> int:
+        """The most devices of one month, with a scan by `device` at `at_ms` counted."""
+        _, most_devices, devices = self._devices(device, at_ms)
+        return max(most_devices, len(devices))
+
+    def _devices(self, device: str, at_ms: int) -> tuple[int, int, tuple[str, ...]]:
+        """Month, most devices of earlier months, and devices, after a scan.
+
+        The hash of a device changes with the month (see addresses.PersonalHash), so devices of
+        different months cannot be told apart, and must not add up: the one phone of an honest
+        owner would become a crowd.
+        """
+        month = max(self.month, _month(at_ms // _DAY_MS))
+        if month == self.month:
+            return month, self.most_devices, _with(self.devices, device, REMEMBERED_DEVICES)
+        return month, max(self.most_devices, len(self.devices)), (device,)
 
     def has_day_of(self, seen: Sighting) -> bool:
         """Whether the product was scanned already on the UTC day of `seen`."""
@@ -83,6 +106,12 @@ class History(msgspec.Struct, frozen=True, array_like=True):
     def summary(self) -> HistorySummary:
         """What is told to a person."""
         return HistorySummary(self.scans, self.first_at_ms, self.countries)
+
+
+@functools.lru_cache(maxsize=64)
+def _month(day: int) -> int:
+    date = identifiers.time_of_ms(day * _DAY_MS)
+    return date.year * 12 + date.month - 1
 
 
 def _with(known: tuple[str, ...], value: str | None, limit: int) -> tuple[str, ...]:

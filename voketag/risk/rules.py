@@ -82,9 +82,11 @@ def repeat_scans(_seen: Observation, history: History) -> Reason | None:
 
 
 def many_devices(seen: Observation, history: History) -> Reason | None:
-    """Distinct devices; each full year since the first scan forgives one (see `_forgiven`)."""
+    """The most devices of one month; each full year since the first scan forgives one (see
+    `_forgiven`).
+    """
     device = seen.scan.fingerprint_hash[:DEVICE_CHARACTERS]
-    devices = len(history.devices) + (device not in history.devices)
+    devices = history.distinct_devices(device, seen.at_ms)
     sentence = "Scanned by {} different devices."
     return _reason("many_devices", devices, sentence, REMEMBERED_DEVICES, _forgiven(seen, history))
 

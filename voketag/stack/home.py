@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from voketag.errors import VokeTagError
+from voketag.tokens import ALPHABET
 
-CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 # Below what Linux (32768) and macOS (49152) hand out to outgoing connections, so that a client's
 # socket never sits on a server's port.
 PORTS = range(20_000, 32_000)
@@ -93,7 +93,7 @@ def load_or_create_secrets(home: Path) -> Secrets:
 
 def _new_secrets() -> Secrets:
     return Secrets(
-        admin_key="vta_" + "".join(secrets.choice(CROCKFORD) for _ in range(32)),
+        admin_key="vta_" + "".join(secrets.choice(ALPHABET) for _ in range(32)),
         token_keys=f"1:{secrets.token_hex(32)}",
         hash_key=secrets.token_hex(32),
         redis_password=secrets.token_hex(24),

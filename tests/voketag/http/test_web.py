@@ -126,6 +126,26 @@ async def test_f9_what_is_in_flight_is_answered_and_nothing_new_is_taken() -> No
         await stopping
 
 
+async def test_f9_a_body_that_is_under_way_is_waited_for() -> None:
+    body = b'{"name": "a"}'
+    head = b"POST /things HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+    listener = listening(Service().application(), SETTINGS, 0)
+    port = await listener.__aenter__()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head + b"Content-Length: 13\r\nExpect: 100-continue\r\n\r\n")
+    assert b" 100 " in await reader.readuntil(b"\r\n\r\n")  # the request is being handled
+    writer.write(body[:5])
+    stopping = asyncio.create_task(listener.__aexit__(None, None, None))
+    await _until_refused(port)
+    writer.write(body[5:])
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert b"Connection: close" in answer
+    await asyncio.wait_for(stopping, 5)
+    writer.close()
+    await writer.wait_closed()
+
+
 async def _answer(session: aiohttp.ClientSession, url: str) -> Any:
     async with session.get(url) as response:
         return await response.json()

@@ -90,6 +90,14 @@ async def test_a_wrong_method_is_told_the_right_ones(caller: Caller) -> None:
         assert (await response.json(content_type=None))["code"] == "method_not_allowed"
 
 
+async def test_what_can_be_got_can_be_asked_for_with_head(caller: Caller) -> None:
+    for path, status in (("/healthz", 200), ("/things", 200), ("/readyz", 200), ("/nothing", 404)):
+        async with caller.session.head(path) as response:
+            assert response.status == status
+            assert response.headers["X-Request-Id"]
+            assert await response.read() == b""
+
+
 async def test_an_error_says_what_the_caller_can_do(caller: Caller) -> None:
     assert await caller.problem("GET", "/fail/field", 422) == {
         "type": "about:blank#duplicate_serial",

@@ -90,6 +90,7 @@ async def test_keys_are_added_with_an_end_and_revoked(admin: Admin) -> None:
     made = await admin.ask("POST", path, {"expires_at": ends.isoformat()}, 201)
     assert datetime.fromisoformat(made["expires_at"]) == ends
     assert (await admin.ask("POST", path, {}, 201))["expires_at"] is None
+    assert (await admin.ask("POST", path, None, 201))["expires_at"] is None
     digest = keys.digest(made["api_key"])
     for moment, state in ((ends - timedelta(seconds=1), "valid"), (ends, "expired")):
         async with admin.wires.database.connection() as connection:

@@ -77,13 +77,15 @@ async def test_a_report_is_changed_and_keeps_what_is_not_named(admin: Admin) -> 
     assert (left["status"], left["note"]) == ("confirmed", None)
 
 
-async def test_a_product_is_free_of_suspicion_once_all_its_reports_are_dismissed(
-    admin: Admin,
-) -> None:
+async def test_scans_count_the_reporters_whose_reports_stand(admin: Admin) -> None:
     product = await store_product(admin.wires)
     paths = [f"/v1/reports/{await _report(admin, product, name * 16)}" for name in (b"a", b"b")]
-    await admin.ask("PATCH", paths[0], {"status": "dismissed"})
+    again = f"/v1/reports/{await _report(admin, product, b'a' * 16)}"
     assert await _reporters(admin, product) == 2
+    await admin.ask("PATCH", again, {"status": "dismissed"})
+    assert await _reporters(admin, product) == 2  # the first report of the same person stands
+    await admin.ask("PATCH", paths[0], {"status": "dismissed"})
+    assert await _reporters(admin, product) == 1
     await admin.ask("PATCH", paths[1], {"status": "dismissed"})
     assert await _reporters(admin, product) == 0
     await admin.ask("PATCH", paths[1], {"status": "confirmed"})

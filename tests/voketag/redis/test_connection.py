@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from redis.exceptions import ClusterDownError, ResponseError, TryAgainError
 
 from tests.servers import Servers
 from voketag.errors import SettingsError, Unavailable
@@ -34,6 +35,37 @@ async def test_a_redis_that_is_not_there_is_waited_for(redis_url: str, servers: 
             await connection.refuse_forgetful(redis)
         await servers.start("redis")
         await connection.refuse_forgetful(redis)
+
+
+async def test_a_redis_that_lacks_its_replicas_is_waited_for(redis_url: str) -> None:
+    """Alone, in a pipeline, and in a script it says so in other words each time."""
+    async with connection.connect(redis_url) as redis, redis.pipeline(False) as several:
+        several.get("a")
+        several.set("a", 1)
+        await redis.config_set("min-replicas-to-write", 1)
+        try:
+            with pytest.raises(Unavailable):
+                async with connection.redis_errors():
+                    await redis.set("a", 1)
+            with pytest.raises(Unavailable):
+                async with connection.redis_errors():
+                    await several.execute()
+            with pytest.raises(Unavailable):
+                async with connection.redis_errors():
+                    await redis.eval("return redis.call('SET', KEYS[1], 1)", 1, "a")
+        finally:
+            await redis.config_set("min-replicas-to-write", 0)
+
+
+@pytest.mark.parametrize("error", [ClusterDownError("no slots"), TryAgainError("resharding")])
+def test_a_cluster_that_is_put_together_is_waited_for(error: Exception) -> None:
+    """The library takes the code off these messages."""
+    assert connection.means_wait(error)
+
+
+@pytest.mark.parametrize("text", ["WRONGTYPE of value", "BUSYGROUP Consumer Group exists"])
+def test_a_command_that_is_wrong_stays_an_error(text: str) -> None:
+    assert not connection.means_wait(ResponseError(text))
 
 
 async def test_F3_the_library_never_sends_a_command_twice() -> None:

@@ -1,0 +1,90 @@
+"""What aiohttp answers by itself, where a request cannot be read: problem details with a request id
+like everything else, and no line in the log that names the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from voketag import identifiers, metrics
+from voketag.http.problems import problem
+
+_NO_ACCESS_LOG: Any = None
+log = structlog.get_logger()
+
+
+class Connection(web.RequestHandler):
+    """One connection of a client."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client. While the process stops, aiohttp ignores them all; a request that
+        is being answered gets the rest of its body.
+        """
+        request, closing = self._current_request, (self._close, self._force_close)
+        if not any(closing) or request is None or request.content.is_eof():
+            super().data_received(data)
+            return
+        self._close = self._force_close = False
+        super().data_received(data)
+        self._close, self._force_close = closing
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer where no handler gave one; the connection ends with it."""
+        del message  # the parser's; it quotes the request
+        if request.writer.output_size > 0:
+            raise ConnectionError("a part of another answer has been sent")
+        if isinstance(exc, ConnectionError):
+            return _nobody_there(exc)
+        metrics.REQUESTS.labels("(none)", "(none)", status).inc()
+        if status < 500:
+            log.debug("unreadable request", error=type(exc).__name__)
+            detail = "This cannot be read as an HTTP/1.1 request."
+            response = problem(status, "malformed_request", detail)
+        else:
+            log.error("bug", route="(none)", exc_info=exc)
+            detail = "This is our fault; it has been logged."
+            response = problem(status, "internal_error", detail)
+        response.headers["X-Request-Id"] = str(identifiers.new_id())
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """What went wrong around an answer."""
+        del args  # words of aiohttp's, which may hold the client's address
+        error = kw.get("exc_info")
+        if isinstance(error, ConnectionError | web.RequestPayloadError):
+            log.debug("connection lost", error=type(error).__name__)
+        else:
+            log.error("bug", route="(none)", exc_info=error)
+
+
+def _nobody_there(error: ConnectionError) -> web.Response:
+    """What aiohttp wants to send to a client that has gone."""
+    log.debug("connection lost", error=type(error).__name__)
+    response = web.Response()
+    response.force_close()
+    return response
+
+
+class Runner(web.AppRunner):
+    """Runs an application whose connections are `Connection`s."""
+
+    @property
+    def server(self) -> Any:
+        """What makes the connections of a site."""
+        manager = super().server
+        loop = asyncio.get_running_loop()
+        return manager and partial(Connection, manager, loop=loop, access_log=_NO_ACCESS_LOG)
