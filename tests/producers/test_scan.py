@@ -226,6 +226,29 @@ async def test_well_signed_but_unknown_is_stored_with_a_null_product(phone: Phon
     assert len(row["ip_hash"]) == 16
 
 
+async def test_a_scan_of_a_cached_product_is_one_round_trip(phone: Phone) -> None:
+    """One script does all seven steps: nothing else of ours reaches Redis."""
+    token = token_of(phone.wires, (await store_product(phone.wires)).product_id)
+    await phone.scan(token)
+    before = await script_calls(phone.wires)
+    reads = await reads_from_clients(phone.wires)
+    for _ in range(20):
+        await phone.scan(token, scan_id=str(identifiers.new_id()))
+    assert await script_calls(phone.wires) - before == 20
+    # One read for each scan, and those of asking for these figures.
+    assert await reads_from_clients(phone.wires) - reads <= 20 + 4
+
+
+async def script_calls(wires: Wires) -> int:
+    stats: Any = await wires.streams.redis.info("commandstats")
+    return int(stats["cmdstat_evalsha"]["calls"])
+
+
+async def reads_from_clients(wires: Wires) -> int:
+    stats: Any = await wires.streams.redis.info("stats")
+    return int(stats["total_reads_processed"])
+
+
 # ---------------------------------------------------------------------- forgeries and limits
 
 
