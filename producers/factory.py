@@ -13,6 +13,7 @@ from voketag.http.server import application, serve
 from voketag.process import Wires, main, open_wires
 from voketag.redis.notice_feed import NoticeFeed
 from voketag.settings import Settings
+from voketag.tasks import end
 
 
 @contextlib.asynccontextmanager
@@ -33,8 +34,7 @@ async def opened(wires: Wires) -> AsyncIterator[Application]:
     try:
         yield application("VokeTag factory", routes, ready)
     finally:
-        hearing.cancel()
-        await asyncio.gather(hearing, return_exceptions=True)
+        await end(hearing)
 
 
 async def run(settings: Settings, stopping: asyncio.Event) -> None:

@@ -21,6 +21,7 @@ from voketag.http.routes import Route
 from voketag.http.server import STOPPING
 from voketag.process import Wires
 from voketag.redis.notice_feed import Listener, NoticeFeed
+from voketag.tasks import end
 
 KEY_CHECK_EVERY_S = 15.0
 
@@ -66,7 +67,7 @@ async def stream_notices(wires: Wires, notices: NoticeFeed, request: Request) ->
         with notices.listening(factory_id, Listener(offer, feed.close)):
             return await sse.stream(request, feed, request.app[STOPPING])
     finally:
-        checking.cancel()
+        await end(checking)
 
 
 def _shown(notice: Notice) -> ShownNotice:

@@ -40,6 +40,7 @@ from voketag.process import Wires, main, open_wires
 from voketag.records import scans
 from voketag.redis.intake import REPLAY_WINDOW_S, Found, Limited, Unknown
 from voketag.settings import Settings
+from voketag.tasks import end
 
 FLUSH_EVERY_S = 1.0
 # A scan id whose own time is younger than this is still remembered by Redis, if it was accepted:
@@ -206,8 +207,7 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
     try:
         yield application("VokeTag scan", table, ready)
     finally:
-        flushing.cancel()
-        await asyncio.gather(flushing, return_exceptions=True)
+        await end(flushing)
 
 
 async def run(settings: Settings, stopping: asyncio.Event) -> None:

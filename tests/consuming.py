@@ -13,6 +13,7 @@ from tests.factory_floor import until
 from voketag.consumer import Consumer, Loop
 from voketag.redis.connection import Command
 from voketag.redis.streams import Entry, Streams, add
+from voketag.tasks import end
 
 STREAM, GROUP, OUT = "scans:{0}", "score", "scored:{0}"
 Handle = Callable[[Sequence[Entry]], Awaitable[Sequence[Command]]]
@@ -48,8 +49,7 @@ async def process(url: str, boot_id: str, consumer: Consumer) -> AsyncIterator[L
         loop.stop()
         await task
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)
         await streams.close()
 
 

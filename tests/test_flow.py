@@ -22,6 +22,7 @@ from voketag.ops import instance, verify
 from voketag.ops.client import Client, Failed
 from voketag.stack.program import read_procfile
 from voketag.stack.stack import VARIABLES
+from voketag.tasks import end
 
 PROCFILE = Path(__file__).parents[1] / "Procfile"
 SCANS_AFTER_A_KILL = 5
@@ -187,8 +188,7 @@ async def test_everything_is_killed_once_while_scans_go_on(system: System) -> No
             pushed.append(await _push_patiently(system, api, key))
             await _kill(system, name)
             await _back(system, api, phones)
-        scanning.cancel()
-        await asyncio.gather(scanning, return_exceptions=True)
+        await end(scanning)
         for batch_id in pushed:
             await completed(system, api, key, batch_id)
             exported = await api.products(key, batch_id)

@@ -20,6 +20,7 @@ from voketag import metrics
 from voketag.errors import Fenced, Rejected, SettingsError, Unavailable
 from voketag.redis.connection import Command
 from voketag.redis.streams import Entry, Streams
+from voketag.tasks import end
 
 LEASE_MS = 3000
 RENEW_EVERY_S = 1.0
@@ -85,8 +86,7 @@ class Loop:
         try:
             await asyncio.gather(*tasks)
         except asyncio.CancelledError:
-            for work in self._work.values():
-                work.cancel()
+            await end(*self._work.values())
             raise
         finally:
             self._stopping.set()

@@ -28,6 +28,7 @@ from voketag.consumer import LEASE_MS, Consumer
 from voketag.errors import Fenced
 from voketag.redis.connection import Command
 from voketag.redis.streams import Entry, Streams, owner_key
+from voketag.tasks import end
 
 
 @pytest.fixture
@@ -152,8 +153,7 @@ async def traffic(client: Redis, streams: Sequence[str]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        flowing.cancel()
-        await asyncio.gather(flowing, return_exceptions=True)
+        await end(flowing)
 
 
 @pytest.mark.parametrize("busy", [False, True])

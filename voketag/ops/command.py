@@ -11,11 +11,11 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from voketag.errors import SettingsError, VokeTagError
+from voketag.tasks import end
 
 FAILED = 1
 UNUSABLE_SETTINGS = 2  # as click gives for a command line that it does not understand
 INTERRUPTED = 130
-CANCEL_AGAIN_S = 0.5
 Result = TypeVar("Result")
 
 
@@ -32,9 +32,7 @@ def carry_out(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 async def _until_interrupted(work: Coroutine[Any, Any, Result]) -> Result:
-    """`work`, cancelled by SIGINT. More than once if need be: a library that is just giving up a
-    wait of its own can take the first cancellation for that.
-    """
+    """`work`, ended by SIGINT."""
     running = asyncio.create_task(work)
     interrupted = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted.set)
@@ -43,9 +41,7 @@ async def _until_interrupted(work: Coroutine[Any, Any, Result]) -> Result:
     waiting.cancel()
     if not interrupted.is_set():
         return running.result()
-    while not running.done():
-        running.cancel()
-        await asyncio.wait({running}, timeout=CANCEL_AGAIN_S)
+    await end(running)
     raise KeyboardInterrupt
 
 

@@ -5,7 +5,6 @@ where it cannot do what it was asked.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -32,6 +31,7 @@ from voketag.events import (
 from voketag.ops import instance
 from voketag.records import factories
 from voketag.redis.streams import Streams
+from voketag.tasks import end
 
 LINE_TIMEOUT_S = 20.0
 
@@ -229,9 +229,7 @@ async def test_tail_follows_until_it_is_interrupted(
             _, err = await process.communicate()
         assert (process.returncode, err) == (130, b"")
     finally:
-        publishing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await publishing
+        await end(publishing)
         if process.returncode is None:
             process.kill()
             await process.wait()

@@ -12,6 +12,7 @@ from voketag.events import Notice
 from voketag.redis import notice_feed
 from voketag.redis.connection import connect
 from voketag.redis.notice_feed import Listener, NoticeFeed
+from voketag.tasks import end
 
 
 async def test_after_a_bug_listeners_are_ended_and_the_feed_goes_on(
@@ -43,5 +44,4 @@ async def test_after_a_bug_listeners_are_ended_and_the_feed_goes_on(
                 await redis.publish(notices.channel(factory_id), notice)
                 await eventually(lambda: len(heard) == 1)
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end(running)
