@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
-from tests.erp import Erp, Service, serving
+from tests.erp import Erp, Service
 from tests.servers import Servers
 from voketag import identifiers, keys
 from voketag.records import factories
 
 PATHS = ("/v1/batches", f"/v1/batches/{identifiers.new_id()}", "/v1/events")
-
-
-@pytest.fixture
-async def service(redis_url: str, database_url: str) -> AsyncIterator[Service]:
-    async with serving(redis_url, database_url) as running:
-        yield running
-
-
-@pytest.fixture
-async def erp(service: Service) -> Erp:
-    return await service.erp()
 
 
 async def test_without_a_key_there_is_no_entry(erp: Erp) -> None:

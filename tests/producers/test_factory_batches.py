@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
-from tests.erp import SHOE, Erp, Service, serving, together
+from tests.erp import SHOE, Erp, Service, together
 from tests.servers import Servers
 from voketag import events, identifiers
 from voketag.records import batches
@@ -60,17 +57,6 @@ BAD_REQUESTS: list[tuple[bytes, dict[str, str], tuple[int, str]]] = [
     (b" " * (32 * 1024 * 1024 + 1), {}, (413, "body_too_large")),
     (b"{}", {"Idempotency_Key": "two words"}, (422, "invalid_field")),
 ]
-
-
-@pytest.fixture
-async def service(redis_url: str, database_url: str) -> AsyncIterator[Service]:
-    async with serving(redis_url, database_url) as running:
-        yield running
-
-
-@pytest.fixture
-async def erp(service: Service) -> Erp:
-    return await service.erp()
 
 
 async def batch_count(erp: Erp) -> int:

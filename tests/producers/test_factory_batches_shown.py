@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
-import pytest
-
-from tests.erp import Erp, Service, anchor, serving
+from tests.erp import Erp, Service, anchor
 from tests.servers import Servers
 from voketag import events, identifiers
 from voketag.events import Notice
 from voketag.records import anchors, batches
 from voketag.redis import batch_cache
 from voketag.redis.intake import recalled_key
-
-
-@pytest.fixture
-async def service(redis_url: str, database_url: str) -> AsyncIterator[Service]:
-    async with serving(redis_url, database_url) as running:
-        yield running
-
-
-@pytest.fixture
-async def erp(service: Service) -> Erp:
-    return await service.erp()
 
 
 async def test_another_factorys_batch_is_not_there(erp: Erp, service: Service) -> None:

@@ -20,17 +20,6 @@ from voketag.events import Notice
 from voketag.records import factories
 
 
-@pytest.fixture
-async def service(redis_url: str, database_url: str) -> AsyncIterator[Service]:
-    async with serving(redis_url, database_url) as running_service:
-        yield running_service
-
-
-@pytest.fixture
-async def erp(service: Service) -> Erp:
-    return await service.erp()
-
-
 class Hearing:
     """An open event stream, from after its first line."""
 

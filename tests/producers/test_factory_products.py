@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -18,18 +17,6 @@ from tests.servers import Servers
 from voketag import identifiers, proofs
 from voketag.proofs import Proof
 from voketag.records import batches
-
-
-@pytest.fixture
-async def service(redis_url: str, database_url: str) -> AsyncIterator[Service]:
-    async with serving(redis_url, database_url) as running:
-        yield running
-
-
-@pytest.fixture
-async def erp(service: Service) -> Erp:
-    return await service.erp()
-
 
 # ---------------------------------------------------------------------- export
 
