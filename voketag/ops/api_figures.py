@@ -14,6 +14,7 @@ from voketag.consumer import LEASE_MS
 from voketag.http.routes import Route, json_response
 from voketag.process import Wires
 from voketag.records import stats
+from voketag.records.stats import Day
 from voketag.redis.stream_status import StreamStatus, read_status
 
 DAYS = 30
@@ -47,20 +48,6 @@ class StreamsAnswer(msgspec.Struct, frozen=True):
     """Every stream of the pipeline."""
 
     streams: tuple[Stream, ...]
-
-
-class Day(msgspec.Struct, frozen=True):
-    """The stored scans of a UTC day; the average is over scans of known products."""
-
-    day: date
-    scans: int
-    unique_products: int
-    avg_risk_score: float | None
-    authentic: int
-    suspicious: int
-    high_risk: int
-    recalled: int
-    not_recognised: int
 
 
 class Today(msgspec.Struct, frozen=True):
@@ -108,14 +95,13 @@ class Figures:
         async with self._wires.database.connection() as connection:
             days = await stats.daily(connection, identifiers.time_of_ms(now_ms).date(), DAYS)
             named = await stats.named(connection, [product_id for product_id, _ in top])
-        shown = [msgspec.convert(day, Day, from_attributes=True) for day in days]
         products = []
         for product_id, scans in top:
             known = named.get(product_id)
             sku, name = (None, None) if known is None else (known.sku, known.name)
             products.append(TopProduct(product_id, scans, sku, name))
-        today = Today(shown[0].day, accepted, shown[0])
-        return json_response(StatsAnswer(today, tuple(shown), tuple(products)))
+        today = Today(days[0].day, accepted, days[0])
+        return json_response(StatsAnswer(today, tuple(days), tuple(products)))
 
 
 def _stream(status: StreamStatus) -> Stream:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 import msgspec
 from aiohttp import web
@@ -19,7 +16,7 @@ from voketag.http.requests import path_id, read_body, read_query
 from voketag.http.routes import Route, json_response
 from voketag.process import Wires
 from voketag.records import reports
-from voketag.records.reports import Status
+from voketag.records.reports import Report, Status
 
 LIST_MAX = 1000
 LIST_DEFAULT = 100
@@ -27,21 +24,6 @@ NOTE_MAX_CHARACTERS = 4000
 # Text of several lines: of the control characters only tab, line feed and carriage return.
 NOTE_PATTERN = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f]*(?!\n)$"
 _NOT_IN_A_NOTE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-
-
-class Report(msgspec.Struct, frozen=True):
-    """A report, and what became of it."""
-
-    report_id: UUID
-    product_id: UUID | None
-    scan_id: UUID | None
-    reason: str
-    description: str | None
-    email: str | None
-    status: Status
-    note: str | None
-    created_at: datetime
-    updated_at: datetime
 
 
 class ReportPage(msgspec.Struct, frozen=True):
@@ -93,7 +75,7 @@ class Reports:
             )
         shown = found[: query.limit]
         cursor = cursor_after(shown[-1].report_id) if len(found) > query.limit else None
-        return json_response(ReportPage(tuple(map(_shown, shown)), cursor))
+        return json_response(ReportPage(tuple(shown), cursor))
 
     async def change(self, request: web.Request) -> web.Response:
         """Set status or note. The same change again does no harm, and completes one whose answer
@@ -117,7 +99,7 @@ class Reports:
                 standing = await reports.standing_of(connection, report.product_id)
         if standing is not None:
             await self._tell_intake(standing)
-        return json_response(_shown(report))
+        return json_response(report)
 
     async def _tell_intake(self, standing: reports.Standing) -> None:
         """Scans count the reporters of a product whose reports stand, and no others. Nobody else
@@ -134,10 +116,6 @@ def _check(change: ReportChange) -> None:
         raise InvalidField("status", "At least one of status and note is needed.")
     if isinstance(change.note, str) and _NOT_IN_A_NOTE.search(change.note):
         raise InvalidField("note", "Printable text is accepted, in lines if need be.")
-
-
-def _shown(report: reports.Report) -> Report:
-    return msgspec.convert(asdict(report), Report)
 
 
 def routes(wires: Wires) -> list[Route]:
