@@ -11,7 +11,7 @@ COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hash
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 DEBIAN_REDIS ?= /usr/bin/redis-server
 DEBIAN_POSTGRES ?= $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
-CODE := voketag consumers producers tests benchmarks
+CODE := voketag consumers producers chaos tests benchmarks
 
 # npm and node from PATH if both are there, else the ones in the PyPI wheel.
 ifneq ($(and $(shell command -v node),$(shell command -v npm)),)
@@ -27,7 +27,12 @@ RUN_STAMP := $(VENV)/.stamp-run
 DEV_STAMP := $(VENV)/.stamp-dev
 NPM_STAMP := node_modules/.stamp
 
-.PHONY: help run demo test test-debian lint format lock clean
+# `make test F11` and `make test -k F11`: the tests that name these failure modes, and no others.
+FAILURE_MODES := $(filter F%,$(MAKECMDGOALS))
+NAMED := $(shell echo "$(FAILURE_MODES)" | sed 's/F[0-9]*/_&_/g; s/ / or /g')
+SELECTED := $(if $(FAILURE_MODES),-v -k "$(NAMED)")
+
+.PHONY: help run demo test test-debian chaos lint format lock clean
 .DEFAULT_GOAL := help
 # Two pips at once in one environment would break it.
 .NOTPARALLEL:
@@ -41,11 +46,16 @@ run: $(RUN_STAMP) $(NPM_STAMP) ## set up what is missing, then start the whole s
 demo: $(RUN_STAMP) $(NPM_STAMP) ## run the main job once against a throw-away stack
 	@exec $(VENV)/bin/voketag demo
 
-test: $(DEV_STAMP) $(NPM_STAMP) ## run every test, on WORKERS processes (default: one a core)
-	$(PY) -m pytest -n $(WORKERS)
+test: $(DEV_STAMP) $(NPM_STAMP) ## run every test, or those of a failure mode: make test F11
+	$(PY) -m pytest -n $(WORKERS) $(SELECTED)
+
+F%: test ; @:
 
 test-debian: $(DEV_STAMP) $(NPM_STAMP) ## the same against Debian's redis-server and PostgreSQL
 	TEST_REDIS_SERVER=$(DEBIAN_REDIS) TEST_POSTGRES_BIN=$(DEBIAN_POSTGRES) $(PY) -m pytest -n $(WORKERS)
+
+chaos: $(RUN_STAMP) $(NPM_STAMP) ## kill and break a stack of its own under load, then audit it: KILLS=25 SEED= RATE=100
+	@$(PY) -m chaos --kills $(or $(KILLS),25) --rate $(or $(RATE),100) $(if $(SEED),--seed $(SEED))
 
 lint: $(DEV_STAMP) ## ruff check, ruff format --check, mypy --strict
 	$(PY) -m ruff check .

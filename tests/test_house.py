@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from tests.source import PACKAGES, REPOSITORY, files, imports, modules
+from tests.source import OUTSIDE, PACKAGES, REPOSITORY, files, imports, modules
 from voketag import topology
 from voketag.ops.cli import main
 from voketag.stack.program import read_procfile
@@ -120,6 +120,16 @@ def test_processes_import_voketag_alone(package: str) -> None:
             above = top == "voketag" and below.partition(".")[0] in ("ops", "stack")
             if other or sibling or above:
                 wrong.append(f"{name} imports {imported}")
+    assert wrong == []
+
+
+def test_nothing_imports_what_looks_from_outside() -> None:
+    wrong = [
+        f"{name} imports {imported}"
+        for name, tree in modules().items()
+        for imported in imports(tree)
+        if imported.partition(".")[0] in OUTSIDE
+    ]
     assert wrong == []
 
 
@@ -270,7 +280,7 @@ def test_every_module_says_what_it_is() -> None:
 def test_files_stay_short() -> None:
     lengths = {
         str(path.relative_to(REPOSITORY)): len(path.read_text().splitlines())
-        for path in files(*PACKAGES)
+        for path in files(*PACKAGES, *OUTSIDE)
     }
     assert {name: lines for name, lines in lengths.items() if lines > FILE_LINES} == {}
 

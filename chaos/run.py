@@ -1,0 +1,214 @@
+"""One run: load, faults, recovery after each, then silence and the audit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from chaos.audit import Audit, audit
+from chaos.faults import Fault, Faults, inflict
+from chaos.ledger import Ledger
+from chaos.load import Load, opened_session
+from chaos.system import System, started
+from chaos.table import Recovery, Told
+from voketag.ops.client import Failed, until
+
+PRODUCTS = 200
+QUIET_S = 0.3  # between a recovery and the next faults
+RECOVERY_TIMEOUT_S = 60.0
+DRAIN_TIMEOUT_S = 120.0
+PROBE_EVERY_S = 0.02
+
+
+class Stuck(Exception):
+    """The pipeline did not come back, or did not come to rest."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked of a run. `only` limits the targets to those whose name holds it."""
+
+    seed: int
+    kills: int
+    scans_per_s: float = 100.0
+    only: str = ""
+    replaced: tuple[tuple[str, str], ...] = ()
+
+
+async def run(order: Order, home: Path, say: Callable[[str], None]) -> tuple[Told, Audit]:
+    """Do what was ordered in an empty directory; gives what was done and what the audit found."""
+    async with started(home, dict(order.replaced)) as system:
+        ledger = Ledger(home / "ledger.jsonl")
+        try:
+            async with opened_session() as session:
+                load = await _load(order, system, ledger, session)
+                told = await _break(order, system, load, say)
+            say("no more load, no more faults: waiting until everything has come through")
+            stuck = await _drained(system)
+            result = await audit(system.settings, ledger.path)
+            result.findings[:0] = stuck
+            return told, result
+        finally:
+            ledger.close()
+
+
+async def _load(order: Order, system: System, ledger: Ledger, session: Any) -> Load:
+    api = system.api
+    _, key = await api.create_factory("Chaos", "chaos@factory.example")
+    batch_id = await api.push_batch(key, product_count=PRODUCTS, sku="SHOE-42", name="Shoe")
+
+    async def made() -> list[dict[str, Any]] | None:
+        return await api.products(key, batch_id)
+
+    products = await until("the products", made, RECOVERY_TIMEOUT_S)
+    tokens = [product["token"] for product in products]
+    return Load(api.where, key, tokens, ledger, random.Random(order.seed), session)
+
+
+async def _break(order: Order, system: System, load: Load, say: Callable[[str], None]) -> Told:
+    """Break things while the load goes on, until enough was killed."""
+    faults = Faults(order.seed, system.programs, order.only)
+    inflicted: Counter[tuple[str, str]] = Counter()
+    recovery = Recovery()
+    began_s = time.monotonic()
+    loading = asyncio.create_task(load.run(order.scans_per_s))
+    try:
+        await _recovered(system, load)
+        while (killed := _kills(inflicted)) < order.kills and not system.interrupted.is_set():
+            drawn = faults.draw(order.kills - killed)
+            if not drawn:
+                continue
+            after = " and ".join(map(str, drawn))
+            say(_progress(order, killed, after, recovery, load))
+            took_s = await _round(system, load, drawn, after)
+            recovery.note(took_s, after)
+            inflicted.update((fault.kind, fault.target) for fault in drawn)
+            await asyncio.sleep(QUIET_S)
+    finally:
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+        await load.finish()
+    lasted_s = time.monotonic() - began_s
+    return Told(order.seed, lasted_s, order.scans_per_s, inflicted, recovery, load.refusals)
+
+
+async def _round(system: System, load: Load, drawn: list[Fault], after: str) -> float:
+    """Faults at once, and the seconds from the end of the last until all works again."""
+    await asyncio.gather(*(inflict(system, fault) for fault in drawn))
+    lifted_s = time.monotonic()
+    try:
+        async with asyncio.timeout(RECOVERY_TIMEOUT_S):
+            await _recovered(system, load)
+    except TimeoutError:
+        raise Stuck(f"not recovered {RECOVERY_TIMEOUT_S:g} s after {after}") from None
+    return time.monotonic() - lifted_s
+
+
+def _kills(inflicted: Counter[tuple[str, str]]) -> int:
+    return sum(count for (kind, _), count in inflicted.items() if kind == "kill")
+
+
+def _progress(order: Order, killed: int, after: str, recovery: Recovery, load: Load) -> str:
+    return (
+        f"{killed:>5}/{order.kills} kills  {load.ledger.accepted['scan']:>8,} scans  "
+        f"{load.ledger.accepted['batch']:>5,} batches  "
+        f"p99 {recovery.percentile(0.99):.1f} s  {after}"
+    )
+
+
+# ---------------------------------------------------------------------- what recovered means
+
+
+async def _recovered(system: System, load: Load) -> None:
+    """A scan that is sent now is stored, a batch that is sent now is anchored for good, and every
+    process answers.
+    """
+    await asyncio.gather(
+        _scan_goes_through(system, load), _batch_goes_through(system, load), _ready(system)
+    )
+
+
+async def _scan_goes_through(system: System, load: Load) -> None:
+    scan_id = None
+    while scan_id is None:  # a forger's attempt is none
+        scan_id = await load.scan_once()
+    await _row(system, "SELECT 1 FROM scan_events WHERE scan_id = $1", scan_id)
+
+
+async def _batch_goes_through(system: System, load: Load) -> None:
+    batch_id = None
+    while batch_id is None:
+        batch_id = await load.push_once()
+    await _row(
+        system, "SELECT 1 FROM batches WHERE batch_id = $1 AND status = 'completed'", batch_id
+    )
+
+
+async def _row(system: System, query: str, *arguments: object) -> None:
+    """Wait until the query finds a row. The server itself may be down, now or later."""
+    while True:
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection = await asyncpg.connect(system.settings.database_url, timeout=2)
+            try:
+                while await connection.fetchval(query, *arguments) is None:  # noqa: ASYNC110
+                    await asyncio.sleep(PROBE_EVERY_S)
+            finally:
+                connection.terminate()
+            return
+        await asyncio.sleep(PROBE_EVERY_S)
+
+
+async def _ready(system: System) -> None:
+    where = system.api.where
+    for url in (where.scan, where.factory, where.ops):
+        await _until(lambda url=url: system.api.ready(url))  # type: ignore[misc]
+
+
+async def _until(ask: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        with contextlib.suppress(Failed):
+            await ask()
+            return
+        await asyncio.sleep(PROBE_EVERY_S)
+
+
+async def _drained(system: System) -> list[str]:
+    """Wait until nothing is on its way any more; what is still, as sentences."""
+    waits: list[str] = []
+
+    async def at_rest() -> bool:
+        waits.clear()
+        for stream in (await system.api.streams())["streams"]:
+            for group in stream["groups"]:
+                if group["pending"] or group["lag"] != 0:
+                    waits.append(f"{stream['stream']} is not drained by {group['group']}: {group}")
+        connection = await asyncpg.connect(system.settings.database_url, timeout=5)
+        try:
+            left = await connection.fetchval(
+                "SELECT count(*) FROM batches WHERE status <> 'completed'"
+            )
+            open_anchors = await connection.fetchval(
+                "SELECT count(*) FROM anchors WHERE status <> 'final'"
+            )
+        finally:
+            await connection.close()
+        if left or open_anchors:
+            waits.append(f"{left} batches are not completed, {open_anchors} anchors are not final")
+        return not waits
+
+    deadline_s = time.monotonic() + DRAIN_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        with contextlib.suppress(Failed, OSError, asyncpg.PostgresError):
+            if await at_rest():
+                return []
+        await asyncio.sleep(0.2)
+    return waits or ["the system did not answer any more"]
