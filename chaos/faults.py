@@ -16,7 +16,7 @@ from voketag.stack.stack import VARIABLES
 GONE_TIMEOUT_S = 5.0
 CHAIN_FAULTS = ("reorg", "drop", "spike", "no blocks")
 # How often each kind is drawn. Kills are what is counted, so they are most.
-WEIGHTS = {"kill": 12, "stop": 3, "cut": 2, "lose": 3, "delay": 1, "freeze": 1, "chain": 2}
+WEIGHTS = {"kill": 20, "stop": 3, "cut": 2, "lose": 3, "delay": 1, "freeze": 1, "chain": 2}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Faults:
 
     def draw(self, kills_most: int) -> list[Fault]:
         """What happens next at the same time: one fault, now and then several."""
-        count = self._chance.choices((1, 2, 3), (7, 2, 1))[0]
+        count = self._chance.choices((1, 2, 3), (5, 3, 2))[0]
         drawn: dict[str, Fault] = {}
         for _ in range(count):
             fault = self._draw()

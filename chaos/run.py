@@ -21,6 +21,7 @@ from chaos.load import Load, opened_session
 from chaos.system import System, started
 from chaos.table import Recovery, Told
 from voketag.ops.client import Failed, until
+from voketag.tasks import end
 
 PRODUCTS = 200
 QUIET_S = 0.3  # between a recovery and the next faults
@@ -30,7 +31,7 @@ PROBE_EVERY_S = 0.02
 
 
 class Stuck(Exception):
-    """The pipeline did not come back, or did not come to rest."""
+    """The pipeline did not come back after a fault, or the run was interrupted."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ async def run(order: Order, home: Path, say: Callable[[str], None]) -> tuple[Tol
             async with opened_session() as session:
                 load = await _load(order, system, ledger, session)
                 told = await _break(order, system, load, say)
+            if system.interrupted.is_set():
+                raise Stuck("nothing: it was interrupted")
             say("no more load, no more faults: waiting until everything has come through")
             stuck = await _drained(system)
             result = await audit(system.settings, ledger.path)
@@ -89,8 +92,8 @@ async def _break(order: Order, system: System, load: Load, say: Callable[[str], 
                 continue
             after = " and ".join(map(str, drawn))
             say(_progress(order, killed, after, recovery, load))
-            took_s = await _round(system, load, drawn, after)
-            recovery.note(took_s, after)
+            took_s, last = await _round(system, load, drawn, after)
+            recovery.note(took_s, f"{after}: the {last}")
             inflicted.update((fault.kind, fault.target) for fault in drawn)
             await asyncio.sleep(QUIET_S)
     finally:
@@ -101,16 +104,18 @@ async def _break(order: Order, system: System, load: Load, say: Callable[[str], 
     return Told(order.seed, lasted_s, order.scans_per_s, inflicted, recovery, load.refusals)
 
 
-async def _round(system: System, load: Load, drawn: list[Fault], after: str) -> float:
-    """Faults at once, and the seconds from the end of the last until all works again."""
+async def _round(system: System, load: Load, drawn: list[Fault], after: str) -> tuple[float, str]:
+    """Faults at once; the seconds from the end of the last until all works again, and what of the
+    pipeline was the last to do so.
+    """
     await asyncio.gather(*(inflict(system, fault) for fault in drawn))
     lifted_s = time.monotonic()
     try:
         async with asyncio.timeout(RECOVERY_TIMEOUT_S):
-            await _recovered(system, load)
+            last = await _recovered(system, load)
     except TimeoutError:
         raise Stuck(f"not recovered {RECOVERY_TIMEOUT_S:g} s after {after}") from None
-    return time.monotonic() - lifted_s
+    return time.monotonic() - lifted_s, last
 
 
 def _kills(inflicted: Counter[tuple[str, str]]) -> int:
@@ -120,21 +125,33 @@ def _kills(inflicted: Counter[tuple[str, str]]) -> int:
 def _progress(order: Order, killed: int, after: str, recovery: Recovery, load: Load) -> str:
     return (
         f"{killed:>5}/{order.kills} kills  {load.ledger.accepted['scan']:>8,} scans  "
-        f"{load.ledger.accepted['batch']:>5,} batches  "
-        f"p99 {recovery.percentile(0.99):.1f} s  {after}"
+        f"{load.ledger.accepted['batch']:>5,} batches  p99 {recovery.percentile(0.99):.1f} s, "
+        f"last {recovery.took_s[-1] if recovery.took_s else 0:.1f} s; now {after}"
     )
 
 
 # ---------------------------------------------------------------------- what recovered means
 
 
-async def _recovered(system: System, load: Load) -> None:
+async def _recovered(system: System, load: Load) -> str:
     """A scan that is sent now is stored, a batch that is sent now is anchored for good, and every
-    process answers.
+    process answers. Gives which of them came last.
     """
-    await asyncio.gather(
-        _scan_goes_through(system, load), _batch_goes_through(system, load), _ready(system)
-    )
+    parts = {
+        asyncio.create_task(_scan_goes_through(system, load)): "scan",
+        asyncio.create_task(_batch_goes_through(system, load)): "batch",
+        asyncio.create_task(_ready(system)): "processes",
+    }
+    waiting, last = set(parts), ""
+    try:
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
+                last = parts[part]
+    finally:
+        await end(*waiting)
+    return last
 
 
 async def _scan_goes_through(system: System, load: Load) -> None:

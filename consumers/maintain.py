@@ -25,11 +25,14 @@ from voketag.redis.stream_status import read_status
 from voketag.redis.streams import Entry
 from voketag.redis.trimming import trim
 
-TICK_S = 5.0
+TICK_S = 1.0
+TRIM_EVERY_S = 5.0
 KEPT_MS = 60_000  # finished entries stay in their stream for so long, for whoever tails it
 SCANS_LATE_BY = timedelta(days=7)  # how old the scan of an offline phone may be
 MONTHS_AHEAD = 4
-ANNOUNCED_WITHIN = timedelta(seconds=10)
+# How long a factory process may take from storing a batch to announcing it. One that takes longer
+# only has its batch announced twice, which makes it once.
+ANNOUNCED_WITHIN = timedelta(seconds=2)
 ANNOUNCED_AGAIN_AFTER_S = 60.0
 log = structlog.get_logger()
 
@@ -62,7 +65,7 @@ class Maintenance:
         self._announced_s: dict[UUID, float] = {}
         self.duties = (
             # Without Postgres, streams that are finished with must be trimmed all the same.
-            Duty("trim", TICK_S, self.trim_streams, alone=False),
+            Duty("trim", TRIM_EVERY_S, self.trim_streams, alone=False),
             Duty("announce", TICK_S, self.announce_batches),
             Duty("recalls", 30.0, self.reconcile_recalls),
             Duty("default_partition", 60.0, self.watch_default_partition),
