@@ -15,9 +15,10 @@ from uuid import UUID
 import structlog
 
 from voketag import events, identifiers, metrics, topology
-from voketag.consumer import LEASE_MS, Consumer
+from voketag.consumer import Consumer
 from voketag.errors import Unavailable
 from voketag.events import BatchAccepted
+from voketag.ownership import LEASE_MS
 from voketag.process import Wires, run_consumer
 from voketag.records import batches, partitions
 from voketag.redis.connection import Command

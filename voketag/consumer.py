@@ -18,17 +18,19 @@ import structlog
 
 from voketag import metrics
 from voketag.errors import Fenced, Rejected, SettingsError, Unavailable
+from voketag.ownership import LEASE_MS, Ownership
 from voketag.redis.connection import Command
 from voketag.redis.streams import Entry, Streams
-from voketag.tasks import end
+from voketag.tasks import pause
+from voketag.watchdog import Watchdog
 
-LEASE_MS = 3000
-RENEW_EVERY_S = 1.0
+STALL_S = 600.0  # thirty times what the largest batch takes
 PENDING_EVERY_S = 1.0
 ATTEMPTS = 5
 BURIALS_IN_A_ROW = 10
 PAUSE_MIN_S = 0.05
 PAUSE_MAX_S = 2.0
+_TICK = "tick"
 
 Handle = Callable[[Sequence[Entry]], Awaitable[Sequence[Command]]]
 log = structlog.get_logger()
@@ -63,13 +65,22 @@ class _Stopped(Exception):
 class Loop:
     """Runs one Consumer: owns its fair share of the streams and works on each until stopped."""
 
-    def __init__(self, consumer: Consumer, streams: Streams) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        streams: Streams,
+        *,
+        lease_ms: int = LEASE_MS,
+        stall_s: float = STALL_S,
+    ) -> None:
         self.consumer = consumer
         self.streams = streams
+        self._watchdog = Watchdog(stall_s)
+        self._ownership = Ownership(
+            consumer.group, consumer.streams, streams, self._consume, self._watchdog, lease_ms
+        )
         self._stopping = asyncio.Event()
         self._handled = asyncio.Event()
-        self._work: dict[str, asyncio.Task[None]] = {}
-        self._released: set[str] = set()
         self._burials_in_a_row = 0
 
     def stop(self) -> None:
@@ -80,64 +91,18 @@ class Loop:
         """Work until stopped. Raises BadDeploy, or whatever bug ended a task. Cancelled, it gives
         up what is in hand, which stays pending.
         """
-        tasks = [asyncio.create_task(self._keep_leases(), name="leases")]
+        tasks = [asyncio.create_task(self._ownership.keep(self._stopping), name="ownership")]
         if self.consumer.tick is not None:
-            tasks.append(asyncio.create_task(self._tick(self.consumer.tick), name="tick"))
+            tasks.append(asyncio.create_task(self._tick(self.consumer.tick), name=_TICK))
         try:
             await asyncio.gather(*tasks)
         except asyncio.CancelledError:
-            await end(*self._work.values())
+            await self._ownership.abandon()
             raise
         finally:
             self._stopping.set()
-            await asyncio.gather(*self._work.values(), *tasks, return_exceptions=True)
-            await self._leave()
-
-    # ------------------------------------------------------------------ ownership
-
-    async def _keep_leases(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                await self._share_streams()
-            except Unavailable as error:
-                log.warning("waiting", group=self.consumer.group, error=str(error))
-            self._reap()
-            await self._pause(RENEW_EVERY_S)
-
-    def _reap(self) -> None:
-        """Forget tasks that have ended; a bug or BadDeploy in one of them ends the process."""
-        for stream, task in list(self._work.items()):
-            if task.done():
-                del self._work[stream]
-                self._released.discard(stream)
-                task.result()
-
-    async def _share_streams(self) -> None:
-        """Renew what is owned, give up what is more than a fair share, take what is free."""
-        group = self.consumer.group
-        now_ms = time.time_ns() // 1_000_000
-        alive = await self.streams.beat(group, LEASE_MS, now_ms, metrics.snapshot())
-        fair = -(-len(self.consumer.streams) // max(alive, 1))
-        for stream in self.consumer.streams:
-            self._reap()
-            working = self._work.get(stream)
-            if working and len(self._work) - len(self._released) > fair:
-                self._released.add(stream)  # its task ends after the batch in hand
-            if not working and len(self._work) >= fair:
-                continue
-            owned = await self.streams.own(stream, group, LEASE_MS)
-            if working and working.done():
-                await self.streams.disown(stream, group)  # it gave the lease back just before
-            elif working and not owned:
-                self._released.add(stream)  # overtaken while this process was stalled
-            elif owned and not working:
-                self._work[stream] = asyncio.create_task(self._consume(stream), name=stream)
-
-    async def _leave(self) -> None:
-        with contextlib.suppress(Unavailable):  # leases run out by themselves
-            for stream in self.consumer.streams:
-                await self.streams.disown(stream, self.consumer.group)
-            await self.streams.leave(self.consumer.group)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._ownership.end()
 
     # ------------------------------------------------------------------ one stream
 
@@ -152,7 +117,8 @@ class Loop:
         pending, looked_at_s = True, 0.0
         with contextlib.suppress(Unavailable):  # read() makes a missing group as well, but warns
             await self.streams.ensure_group(stream, group)
-        while not self._stopping.is_set() and stream not in self._released:
+        while not self._stopping.is_set() and self._ownership.keeps(stream):
+            self._watchdog.progress(stream)
             try:
                 if time.monotonic() - looked_at_s > PENDING_EVERY_S:
                     pending, looked_at_s = True, time.monotonic()
@@ -170,15 +136,14 @@ class Loop:
                 # Everything stays pending in Redis: read it again from there once it is back.
                 log.warning("waiting", stream=stream, group=group, error=str(error))
                 pending = True
-                await self._pause(pause_s)
+                await pause(pause_s, self._stopping)
                 pause_s = min(pause_s * 2, PAUSE_MAX_S)
-        with contextlib.suppress(Unavailable):  # a lease runs out by itself
-            await self.streams.disown(stream, group)
 
     async def _process(self, entries: Sequence[Entry]) -> None:
         entries = await self._without_lost(entries)
         if not entries:
             return
+        self._watchdog.progress(entries[0].stream)
         started = time.perf_counter()
         try:
             commands = await self.consumer.handle(entries)
@@ -200,10 +165,11 @@ class Loop:
         """Try one entry again until it succeeds or is given up."""
         attempts = 1
         while not isinstance(error, Rejected) and attempts < ATTEMPTS:
-            await self._pause(PAUSE_MIN_S * 2**attempts)
+            await pause(PAUSE_MIN_S * 2**attempts, self._stopping)
             if self._stopping.is_set():
                 raise _Stopped  # it stays pending, and so does what comes after it
             attempts += 1
+            self._watchdog.progress(entry.stream)
             try:
                 commands = await self.consumer.handle([entry])
             except (Unavailable, Fenced):
@@ -250,7 +216,8 @@ class Loop:
         while not self._stopping.is_set():
             self._handled.clear()
             try:
-                delay_s = await tick()
+                with self._watchdog.watching(_TICK):
+                    delay_s = await tick()
             except Unavailable as error:
                 log.warning("waiting", group=self.consumer.group, error=str(error))
                 delay_s = PAUSE_MAX_S
@@ -259,14 +226,4 @@ class Loop:
             except Exception as error:
                 log.exception("tick failed", group=self.consumer.group, exc_info=error)
                 delay_s = PAUSE_MAX_S
-            await self._pause(delay_s, woken_by=self._handled)
-
-    async def _pause(self, pause_s: float, woken_by: asyncio.Event | None = None) -> None:
-        """Wait `pause_s` seconds, less where the process is stopped or `woken_by` is set."""
-        events = [self._stopping] if woken_by is None else [self._stopping, woken_by]
-        waits = [asyncio.create_task(event.wait()) for event in events]
-        try:
-            await asyncio.wait(waits, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+            await pause(delay_s, self._stopping, self._handled)

@@ -67,6 +67,18 @@ LOST = Counter(
     ("stream", "group"),
     registry=REGISTRY,
 )
+GROUPS_GONE = Counter(
+    "voketag_groups_gone_total",
+    "Consumer groups found gone and made again: a flushed or older server, to be alarmed on.",
+    ("stream", "group"),
+    registry=REGISTRY,
+)
+TAKEN_OVER = Counter(
+    "voketag_streams_taken_over_total",
+    "Streams taken over from a process that was killed or stood still.",
+    ("stream", "group"),
+    registry=REGISTRY,
+)
 TRIMMED = Counter(
     "voketag_entries_trimmed_total",
     "Entries removed from a stream after every registered group had finished them.",

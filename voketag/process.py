@@ -18,8 +18,9 @@ import structlog
 import uvloop
 
 from voketag import settings as settings_module
-from voketag.consumer import Consumer, Loop
+from voketag.consumer import STALL_S, Consumer, Loop
 from voketag.errors import SettingsError
+from voketag.ownership import LEASE_MS
 from voketag.redis.intake import Intake
 from voketag.redis.streams import Streams
 from voketag.settings import Settings
@@ -89,13 +90,18 @@ async def open_wires(
 
 
 def run_consumer(
-    build: Callable[[Wires], Consumer], *, database: bool = False, chain: bool = False
+    build: Callable[[Wires], Consumer],
+    *,
+    database: bool = False,
+    chain: bool = False,
+    lease_ms: int = LEASE_MS,
+    stall_s: float = STALL_S,
 ) -> None:
     """The main program of a consumer: runs until SIGTERM or SIGINT, finishes its batch, leaves."""
 
     async def serve(settings: Settings, stopping: asyncio.Event) -> None:
         async with open_wires(settings, database=database, chain=chain) as wires:
-            loop = Loop(build(wires), wires.streams)
+            loop = Loop(build(wires), wires.streams, lease_ms=lease_ms, stall_s=stall_s)
             running = asyncio.create_task(loop.run())
             stopped = asyncio.create_task(stopping.wait())
             await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""Ending tasks, for certain."""
+"""Ending tasks, for certain, and pausing them, not for longer than needed."""
 
 from __future__ import annotations
 
@@ -18,3 +18,13 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
         for task in unfinished:
             task.cancel()
         await asyncio.wait(unfinished, timeout=CANCEL_AGAIN_S)
+
+
+async def pause(pause_s: float, *woken_by: asyncio.Event) -> None:
+    """Wait `pause_s` seconds, less where one of the events is set."""
+    waits = [asyncio.create_task(event.wait()) for event in woken_by]
+    try:
+        await asyncio.wait(waits, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -27,7 +27,9 @@ def groups_of(shards: int) -> Mapping[str, tuple[str, ...]]:
 
 
 def members_key(group: str) -> str:
-    """The sorted set of a group's living processes: boot ids by the time of their heartbeat."""
+    """The sorted set of a group's living processes: boot ids by the time of their heartbeat, by the
+    clock of Redis.
+    """
     return f"members:{group}"
 
 

@@ -10,8 +10,8 @@ import msgspec
 from aiohttp import web
 
 from voketag import identifiers, topology
-from voketag.consumer import LEASE_MS
 from voketag.http.routes import Route, json_response
+from voketag.ownership import LEASE_MS
 from voketag.process import Wires
 from voketag.records import stats
 from voketag.records.stats import Day

@@ -1,9 +1,10 @@
 """Redis Streams: publish, own, read, acknowledge, bury. The only file that knows their commands.
 
-Ownership. Of each stream and group one process at a time is the owner: it holds a lease, a key with
-its boot id and a time to live, renewed each second. All owners read under one fixed consumer name,
-so that a new owner finds what its predecessor left pending by reading that name's pending entries:
-no claiming by idle time, no lock that a killed process leaves behind, no dead consumers piling up.
+Ownership. Of each stream and group one process at a time is the owner: it holds a lease
+(leases.py), renewed from a thread of its own (heartbeat.py). All owners read under one fixed
+consumer name, so that a new owner finds what its predecessor left pending by reading that name's
+pending entries: no claiming by idle time, no lock that a killed process leaves behind, no dead
+consumers piling up.
 Whatever a process does to a stream it does in a script that first compares the lease with its boot
 id; one that was overtaken gets Fenced and has changed nothing.
 """
@@ -19,9 +20,10 @@ from typing import Any
 import structlog
 from redis.exceptions import ResponseError
 
-from voketag import topology
+from voketag import metrics, topology
 from voketag.errors import Fenced, Unavailable
 from voketag.events import DEAD_SUFFIX
+from voketag.redis import leases
 from voketag.redis.connection import (
     COMMAND_TIMEOUT_S,
     Command,
@@ -29,36 +31,42 @@ from voketag.redis.connection import (
     redis_errors,
     refuse_forgetful,
 )
+from voketag.redis.leases import owner_key
 
 BLOCK_MS = 1000
 # Redis 7 says the second to a reader that was waiting when the stream was deleted.
 _GROUP_IS_GONE = ("NOGROUP", "UNBLOCKED")
 ASK_AGAIN_S = 0.5
+_LEFT_BEHIND = 2
 log = structlog.get_logger()
-FIGURES_LEASES = 3  # for so many leases the metrics of a process that died can still be read
-
-# Takes or renews the lease; gives 1 where the caller owns the stream now.
-_LEASE = """
-local owner = redis.call('GET', KEYS[1])
-if owner == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-if owner then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
-"""
-
-_RELEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
-"""
 
 # Acknowledges entries and carries out the commands that follow from them, all or nothing. Where
-# the entries are acknowledged already, the same call came through before and only its reply was
-# lost: nothing is done a second time.
-_COMPLETE = """
-if redis.call('GET', KEYS[2]) ~= ARGV[2] then return redis.error_reply('FENCED') end
+# none of them is pending, either the same call came through before and only its reply was lost:
+# nothing is done a second time. Or the group is not the one that delivered them, which is told by
+# the last id that it delivered (ids compare as text once they are equally long).
+# Lua's stack takes about 8,000 values: a batch and a single command must stay below that.
+_COMPLETE = """#!lua flags=allow-oom
+local stream, group = KEYS[1], ARGV[1]
+if redis.call('HGET', KEYS[2], 'boot_id') ~= ARGV[2] then return redis.error_reply('FENCED') end
 local count = tonumber(ARGV[3])
-local acknowledged = redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, 4, 3 + count))
-if acknowledged == 0 then return 0 end
+local function padded(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return string.rep('0', 20 - #ms) .. ms .. string.rep('0', 20 - #seq) .. seq
+end
+local function has_delivered(id)
+  if redis.call('EXISTS', stream) == 0 then return false end
+  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local found = {}
+    for at = 1, #flat, 2 do found[flat[at]] = flat[at + 1] end
+    if found.name == group then return padded(found['last-delivered-id']) >= padded(id) end
+  end
+  return false
+end
+local acknowledged = redis.call('XACK', stream, group, unpack(ARGV, 4, 3 + count))
+if acknowledged == 0 then
+  if has_delivered(ARGV[3 + count]) then return 0 end
+  return redis.error_reply('NOGROUP what was delivered is not known here')
+end
 local at = 4 + count
 while at <= #ARGV do
   local words = tonumber(ARGV[at])
@@ -78,21 +86,17 @@ class Entry:
     fields: Mapping[str, bytes] | None
 
 
-def owner_key(stream: str, group: str) -> str:
-    """The key of the lease; it lies in the stream's own hash slot."""
-    return f"owner:{group}:{stream if '{' in stream else '{' + stream + '}'}"
-
-
 class Streams:
     """The streams as seen by one process, known to Redis by its `boot_id`."""
 
     def __init__(self, url: str, boot_id: str) -> None:
+        self.url = url
         self.boot_id = boot_id
         self.redis = connect(url)
         # Reading blocks, so it has connections of its own, patient for longer than the block.
         self._reading = connect(url, timeout_s=BLOCK_MS / 1000 + COMMAND_TIMEOUT_S)
-        self._lease = self.redis.register_script(_LEASE)
-        self._release = self.redis.register_script(_RELEASE)
+        self._take = self.redis.register_script(leases.TAKE)
+        self._release = self.redis.register_script(leases.RELEASE)
         self._complete = self.redis.register_script(_COMPLETE)
 
     async def close(self) -> None:
@@ -137,31 +141,16 @@ class Streams:
     async def own(self, stream: str, group: str, lease_ms: int) -> bool:
         """Take or renew the lease; gives whether this process owns the stream now."""
         async with redis_errors():
-            owned = await self._lease([owner_key(stream, group)], [self.boot_id, lease_ms])
+            owned = await self._take([owner_key(stream, group)], [self.boot_id, lease_ms])
+        if owned == _LEFT_BEHIND:
+            log.warning("taken over", stream=stream, group=group)
+            metrics.TAKEN_OVER.labels(stream, group).inc()
         return bool(owned)
 
     async def disown(self, stream: str, group: str) -> None:
         """Give the lease back, if it is ours."""
         async with redis_errors():
             await self._release([owner_key(stream, group)], [self.boot_id])
-
-    async def beat(
-        self, group: str, lease_ms: int, now_ms: int, figures: bytes | None = None
-    ) -> int:
-        """Say that this process is alive; gives how many of the group's processes are.
-
-        `figures` are the process's metrics, left for ops to serve while it lives.
-        """
-        key = topology.members_key(group)
-        async with redis_errors(), self.redis.pipeline(transaction=False) as pipeline:
-            pipeline.zadd(key, {self.boot_id: now_ms})
-            pipeline.zremrangebyscore(key, 0, now_ms - lease_ms)
-            if figures is not None:
-                left = topology.metrics_key(group, self.boot_id)
-                pipeline.set(left, figures, px=FIGURES_LEASES * lease_ms)
-            pipeline.zcard(key)
-            alive: int = (await pipeline.execute())[-1]
-        return alive
 
     async def leave(self, group: str) -> None:
         """Say that this process is gone."""
@@ -187,7 +176,9 @@ class Streams:
             except ResponseError as error:
                 if not any(word in str(error) for word in _GROUP_IS_GONE):
                     raise
-                await self.ensure_group(stream, group)
+                if await self.ensure_group(stream, group):
+                    log.critical("group was gone: made again", stream=stream, group=group)
+                    metrics.GROUPS_GONE.labels(stream, group).inc()
                 raise Unavailable(f"group {group} of {stream} was gone: made again") from error
         return [
             Entry(stream, entry_id.decode(), _fields(fields))
@@ -200,8 +191,9 @@ class Streams:
     ) -> None:
         """Acknowledge entries of one stream and carry out `commands` in the same instant, once.
 
-        Raises Fenced where another process owns the stream, Unavailable where it is not known
-        whether it happened: calling again with the same entries is safe.
+        Raises Fenced where another process owns the stream. Raises Unavailable where it is not
+        known whether it happened, and where the group that delivered the entries is gone: calling
+        again with the same entries is safe, and reading again gives those that are still to do.
         """
         if not entries:
             return
@@ -217,6 +209,8 @@ class Streams:
             except ResponseError as error:
                 if "FENCED" in str(error):
                     raise Fenced(f"{stream} has another owner in group {group}") from error
+                if "NOGROUP" in str(error):
+                    raise Unavailable(f"group {group} of {stream} is gone") from error
                 raise
 
     async def bury(self, group: str, entry: Entry, error: str, attempts: int) -> None:
