@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from tests.factory_floor import until
 from voketag.consumer import Consumer, Loop
+from voketag.ownership import LEASE_MS
 from voketag.redis.connection import Command
 from voketag.redis.streams import Entry, Streams, add
 from voketag.tasks import end
@@ -39,10 +40,12 @@ class Worker:
 
 
 @contextlib.asynccontextmanager
-async def process(url: str, boot_id: str, consumer: Consumer) -> AsyncIterator[Loop]:
+async def process(
+    url: str, boot_id: str, consumer: Consumer, *, lease_ms: int = LEASE_MS
+) -> AsyncIterator[Loop]:
     """One consumer process; stopped gracefully at the end unless it has ended by itself."""
     streams = Streams(url, boot_id)
-    loop = Loop(consumer, streams)
+    loop = Loop(consumer, streams, lease_ms=lease_ms)
     task = asyncio.create_task(loop.run())
     try:
         yield loop

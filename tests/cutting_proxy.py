@@ -1,5 +1,5 @@
 """A TCP proxy in front of a server that can lose one reply: the request arrives, its answer never
-comes back.
+comes back. And it can fall silent: what is sent does not arrive, and the sockets stay open.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ class CuttingProxy:
         self._server_at = (host, port)
         self.lose_reply_to: bytes | None = None
         self.cuts = 0
+        self.freezes_new = False
+        self._open: set[asyncio.Event] = set()
         self._serving: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -26,6 +28,14 @@ class CuttingProxy:
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def freeze(self) -> int:
+        """Let nothing through any more on the connections there are; gives how many. New ones are
+        served, unless `freezes_new`.
+        """
+        for frozen in self._open:
+            frozen.set()
+        return len(self._open)
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A client has come."""
@@ -35,14 +45,18 @@ class CuttingProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         above, below = await asyncio.open_connection(*self._server_at)
-        lose = asyncio.Event()
+        lose, frozen = asyncio.Event(), asyncio.Event()
+        if self.freezes_new:
+            frozen.set()
+        self._open.add(frozen)
         ways = {
-            asyncio.create_task(self._requests(reader, below, lose)),
-            asyncio.create_task(self._replies(above, writer, lose)),
+            asyncio.create_task(self._requests(reader, below, lose, frozen)),
+            asyncio.create_task(self._replies(above, writer, lose, frozen)),
         }
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._open.discard(frozen)
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
@@ -50,9 +64,15 @@ class CuttingProxy:
             below.close()
 
     async def _requests(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lose: asyncio.Event
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        lose: asyncio.Event,
+        frozen: asyncio.Event,
     ) -> None:
         while data := await reader.read(65536):
+            if frozen.is_set():
+                continue
             if self.lose_reply_to is not None and self.lose_reply_to in data:
                 self.lose_reply_to = None
                 lose.set()
@@ -60,9 +80,15 @@ class CuttingProxy:
             await writer.drain()
 
     async def _replies(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lose: asyncio.Event
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        lose: asyncio.Event,
+        frozen: asyncio.Event,
     ) -> None:
         while data := await reader.read(65536):
+            if frozen.is_set():
+                continue
             if lose.is_set():
                 self.cuts += 1
                 return

@@ -18,6 +18,7 @@ from voketag.watchdog import Watchdog
 LEASE_MS = 2000
 LOOKS_A_LEASE = 8
 PAUSE_S = 1.0
+LEAVE_S = 2.0
 log = structlog.get_logger()
 
 Work = Callable[[str], Awaitable[None]]
@@ -73,13 +74,17 @@ class Ownership:
         await end(*self._tasks.values())
 
     async def end(self) -> None:
-        """Wait for what is in hand, then be gone."""
+        """Wait for what is in hand, then be gone; where Redis does not answer, soon."""
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        with contextlib.suppress(Unavailable, TimeoutError):  # leases run out by themselves
+            async with asyncio.timeout(LEAVE_S):
+                await self._leave()
+
+    async def _leave(self) -> None:
         await self._liveness.end()
-        with contextlib.suppress(Unavailable):  # leases run out by themselves
-            for stream in self._names:
-                await self._streams.disown(stream, self._group)
-            await self._streams.leave(self._group)
+        for stream in self._names:
+            await self._streams.disown(stream, self._group)
+        await self._streams.leave(self._group)
 
     async def _share(self) -> None:
         """Give up what is more than a fair share, take what is free: once the first heartbeat has

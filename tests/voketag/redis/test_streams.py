@@ -12,6 +12,7 @@ from redis.crc import key_slot
 
 from tests.cutting_proxy import cutting_proxy
 from tests.servers import Servers
+from voketag import metrics
 from voketag.errors import Fenced, Unavailable
 from voketag.redis.leases import owner_key
 from voketag.redis.streams import Entry, Streams, add
@@ -50,6 +51,11 @@ async def entries_in(client: Redis, stream: str) -> list[Any]:
 
 async def pending_in(client: Redis) -> int:
     return int((await client.xpending(STREAM, GROUP))["pending"])
+
+
+def counted(name: str) -> float:
+    labels = {"stream": STREAM, "group": GROUP}
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 async def take(streams: Streams, count: int = 10) -> list[Entry]:
@@ -211,6 +217,109 @@ async def test_f20_a_group_that_is_gone_is_made_again_and_said(owner: Streams) -
     with pytest.raises(Unavailable, match="made again"):
         await take(owner)
     assert len(await take(owner)) == 1
+
+
+@pytest.mark.parametrize("gone", ["group", "stream", "everything"])
+@pytest.mark.parametrize("made_again", [False, True])
+async def test_f20_what_is_in_hand_is_not_let_go_where_its_group_is_gone(
+    owner: Streams, gone: str, made_again: bool
+) -> None:
+    """Nothing to acknowledge because the group is another is not: acknowledged before."""
+    await owner.publish(STREAM, {"n": b"1"})
+    entries = await take(owner)
+    if gone == "group":
+        await owner.redis.xgroup_destroy(STREAM, GROUP)
+    elif gone == "stream":
+        await owner.redis.delete(STREAM)
+    else:
+        await owner.redis.flushall()
+        assert await owner.own(STREAM, GROUP, LEASE_MS)
+    if made_again:
+        await owner.ensure_group(STREAM, GROUP)
+        await owner.publish(STREAM, {"n": b"2"})
+    with pytest.raises(Unavailable, match="is gone"):
+        await owner.complete(GROUP, entries, [add(OUT, {"n": b"1"})])
+    assert await entries_in(owner.redis, OUT) == []
+    if gone == "group":
+        while entries[0] not in (again := await redo(owner)):
+            pass
+        await owner.complete(GROUP, again, [add(OUT, {"n": b"1"})])
+        assert len(await entries_in(owner.redis, OUT)) == 1
+
+
+async def redo(streams: Streams) -> list[Entry]:
+    """Read as the loop does, which makes a group that is gone again."""
+    with contextlib.suppress(Unavailable):
+        return await take(streams)
+    return []
+
+
+async def test_f20_a_group_that_was_gone_is_counted(owner: Streams) -> None:
+    before = counted("voketag_groups_gone_total")
+    await owner.redis.xgroup_destroy(STREAM, GROUP)
+    with pytest.raises(Unavailable, match="made again"):
+        await take(owner)
+    assert counted("voketag_groups_gone_total") == before + 1
+
+
+async def test_f18_f19_after_many_owners_there_is_one_consumer_and_nothing_was_discarded(
+    redis_url: str,
+) -> None:
+    owners = 6
+    for n in range(owners):
+        async with streams_of(redis_url, f"boot-{n}") as streams:
+            await streams.ensure_group(STREAM, GROUP)
+            await streams.publish(STREAM, {"n": b"%d" % n})
+            while not await streams.own(STREAM, GROUP, 0):
+                pass
+            assert len(await take(streams, count=1)) == 1  # and dies without giving it back
+    async with streams_of(redis_url, "last") as streams:
+        while not await streams.own(STREAM, GROUP, LEASE_MS):
+            pass
+        consumers: Any = await streams.redis.xinfo_consumers(STREAM, GROUP)
+        assert [(consumer["name"], consumer["pending"]) for consumer in consumers] == [
+            (GROUP.encode(), owners)
+        ]
+        left = await streams.read(STREAM, GROUP, pending=True, count=100)
+        assert [entry.fields for entry in left] == [{"n": b"%d" % n} for n in range(owners)]
+        await streams.complete(GROUP, left)
+        assert await pending_in(streams.redis) == 0
+
+
+async def test_a_stream_that_was_left_behind_is_counted_when_it_is_taken_over(
+    owner: Streams, other: Streams
+) -> None:
+    before = counted("voketag_streams_taken_over_total")
+    await owner.disown(STREAM, GROUP)
+    assert await other.own(STREAM, GROUP, LEASE_MS)
+    await other.disown(STREAM, GROUP)
+    assert await owner.own(STREAM, GROUP, 0)
+    assert counted("voketag_streams_taken_over_total") == before
+    while not await other.own(STREAM, GROUP, LEASE_MS):
+        pass
+    assert counted("voketag_streams_taken_over_total") == before + 1
+
+
+async def test_f8_the_largest_batch_with_all_that_follows_fits_one_script(owner: Streams) -> None:
+    """persist reads 1,000 entries at once, score writes three commands for each of its 200."""
+    async with owner.redis.pipeline(transaction=False) as pipeline:
+        for n in range(1000):
+            pipeline.xadd(STREAM, {"n": n})
+        await pipeline.execute()
+    entries = await take(owner, count=1000)
+    assert len(entries) == 1000
+    commands = [
+        command
+        for entry in entries
+        for command in (
+            add(OUT, entry.fields or {}),
+            ("SET", "{0}" + entry.entry_id, b"x" * 1000, "EX", 60),
+            ("LREM", "tail:{0}", 1, b"x"),
+        )
+    ]
+    await owner.complete(GROUP, entries, commands)
+    assert await pending_in(owner.redis) == 0
+    assert len(await entries_in(owner.redis, OUT)) == 1000
 
 
 async def test_scripts_that_the_server_forgot_are_sent_again(owner: Streams) -> None:
