@@ -20,6 +20,7 @@ from voketag.events import Location, Product, Scan, ScoredScan, Signals
 from voketag.process import Wires
 from voketag.redis import intake
 from voketag.redis.intake import Found
+from voketag.redis.leases import owner_key
 from voketag.risk.history import EMPTY, History, sighting
 
 
@@ -149,7 +150,7 @@ async def test_a_handful_of_processes_share_the_shards(wires: Wires) -> None:
 
         async def both() -> bool:
             owners = {
-                await wires.streams.redis.get(f"owner:score:{events.scans(shard)}")
+                await wires.streams.redis.hget(owner_key(events.scans(shard), "score"), "boot_id")
                 for shard in range(2)
             }
             return len(owners) == 2 and None not in owners

@@ -89,7 +89,8 @@ async def test_f10_f11_what_a_killed_owner_had_in_hand_is_handled_by_the_next(
     dead = Streams(redis_url, "dead")
     await dead.ensure_group(STREAM, GROUP)
     await publish(client, range(10))
-    Heartbeat(redis_url, "dead", GROUP, LEASE_MS).beat([])
+    with contextlib.closing(Heartbeat(redis_url, "dead", GROUP, LEASE_MS)) as heartbeat:
+        heartbeat.beat([])
     assert await dead.own(STREAM, GROUP, LEASE_MS)
     assert len(await dead.read(STREAM, GROUP, pending=False, count=4)) == 4
     await dead.close()
