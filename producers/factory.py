@@ -11,6 +11,7 @@ from aiohttp.web import Application
 from producers import factory_batches, factory_events, factory_products
 from voketag.http.server import application, serve
 from voketag.process import Wires, main, open_wires
+from voketag.readiness import tell_ready
 from voketag.redis.notice_feed import NoticeFeed
 from voketag.settings import Settings
 from voketag.tasks import end
@@ -40,7 +41,7 @@ async def opened(wires: Wires) -> AsyncIterator[Application]:
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """The factory process."""
     async with open_wires(settings, database=True) as wires, opened(wires) as app:
-        await serve(app, settings, settings.factory_port, stopping)
+        await serve(app, settings, settings.factory_port, stopping, tell_ready)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from voketag.http.requests import path_id, read_body
 from voketag.http.routes import Route, json_response
 from voketag.http.server import application, serve
 from voketag.process import Wires, main, open_wires
+from voketag.readiness import tell_ready
 from voketag.records import scans
 from voketag.redis.intake import REPLAY_WINDOW_S, Found, Limited, Unknown
 from voketag.settings import Settings
@@ -216,7 +217,7 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
         if not settings.redis_may_lose:
             await wires.streams.refuse_forgetful(stopping)
         async with opened(wires) as app:
-            await serve(app, settings, settings.scan_port, stopping)
+            await serve(app, settings, settings.scan_port, stopping, tell_ready)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,17 @@ FUNCTION_LINES = 40
 # A wire is one outside system: a folder, or a module of its own.
 WIRES = {"chain.client", "chain.signing", "geo", "http", "records", "redis"}
 # Procedures that need several wires at once, and what runs them.
-FRAME = {"anchoring", "consumer", "liveness", "ownership", "process", "stack", "tasks", "watchdog"}
+FRAME = {
+    "anchoring",
+    "consumer",
+    "liveness",
+    "ownership",
+    "process",
+    "readiness",
+    "stack",
+    "tasks",
+    "watchdog",
+}
 PURE, WIRE, FRAMING, OPS = range(4)
 # What a pure module may need from outside the standard library, and what of that library it may
 # not: whatever reaches a network, a process or a clock that waits.

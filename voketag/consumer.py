@@ -79,6 +79,7 @@ class Loop:
         self._ownership = Ownership(
             consumer.group, consumer.streams, streams, self._consume, self._watchdog, lease_ms
         )
+        self.sharing = self._ownership.sharing  # set once it has asked for its share
         self._stopping = asyncio.Event()
         self._handled = asyncio.Event()
         self._burials_in_a_row = 0

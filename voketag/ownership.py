@@ -51,6 +51,7 @@ class Ownership:
         self._released: set[str] = set()
         self._alive = 0
         self._changed = asyncio.Event()
+        self.sharing = asyncio.Event()  # set once it has asked for its share of the streams
 
     def keeps(self, stream: str) -> bool:
         """Whether the stream is to be worked on further."""
@@ -64,6 +65,8 @@ class Ownership:
             pause_s = self._lease_ms / 1000 / LOOKS_A_LEASE
             try:
                 await self._share()
+                if self._alive:
+                    self.sharing.set()
             except Unavailable as error:
                 log.warning("waiting", group=self._group, error=str(error))
                 pause_s = PAUSE_S

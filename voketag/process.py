@@ -21,6 +21,7 @@ from voketag import settings as settings_module
 from voketag.consumer import STALL_S, Consumer, Loop
 from voketag.errors import SettingsError
 from voketag.ownership import LEASE_MS
+from voketag.readiness import tell_ready
 from voketag.redis.intake import Intake
 from voketag.redis.streams import Streams
 from voketag.settings import Settings
@@ -104,8 +105,10 @@ def run_consumer(
             loop = Loop(build(wires), wires.streams, lease_ms=lease_ms, stall_s=stall_s)
             running = asyncio.create_task(loop.run())
             stopped = asyncio.create_task(stopping.wait())
+            telling = asyncio.create_task(_tell_once(loop.sharing))
             await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
+            telling.cancel()
             loop.stop()
             _, unfinished = await asyncio.wait({running}, timeout=STOP_GRACE_S)
             if unfinished:
@@ -116,6 +119,11 @@ def run_consumer(
                 await running
 
     main(serve)
+
+
+async def _tell_once(event: asyncio.Event) -> None:
+    await event.wait()
+    tell_ready()
 
 
 def main(serve: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:

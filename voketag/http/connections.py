@@ -14,6 +14,12 @@ from aiohttp import web
 from voketag import identifiers, metrics
 from voketag.http.problems import problem
 
+# A client may send its next request in the instant in which the process stops, and one whose
+# connection was accepted just before may not have sent its first: both are still answered.
+LINGER_S = 2.0
+STOP_GRACE_S = 8.0
+CUT_OFF_S = 0.5  # aiohttp waits this long twice
+POLL_S = 0.02
 _NO_ACCESS_LOG: Any = None
 log = structlog.get_logger()
 
@@ -22,6 +28,11 @@ class Connection(web.RequestHandler):
     """One connection of a client."""
 
     __slots__ = ()
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for a request."""
+        return self._waiter is not None and not self._waiter.done()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client. While the process stops, aiohttp ignores them all; a request that
@@ -82,9 +93,40 @@ def _nobody_there(error: ConnectionError) -> web.Response:
 class Runner(web.AppRunner):
     """Runs an application whose connections are `Connection`s."""
 
+    def __init__(self, app: web.Application) -> None:
+        super().__init__(app, shutdown_timeout=CUT_OFF_S)
+
     @property
     def server(self) -> Any:
         """What makes the connections of a site."""
         manager = super().server
         loop = asyncio.get_running_loop()
         return manager and partial(Connection, manager, loop=loop, access_log=_NO_ACCESS_LOG)
+
+    async def stop_accepting(self) -> None:
+        """Close the listening sockets. One that was handed over lives on with whoever holds it."""
+        for site in self.sites:
+            await site.stop()
+        await asyncio.sleep(0)  # a connection that was accepted just now shows up
+
+    async def drain(self) -> None:
+        """Wait until every connection is closed, at most `STOP_GRACE_S`.
+
+        One that answers is left to it. One that waits for a request is closed when it has done so
+        for `LINGER_S`: closing it at once would leave a request that is on its way unanswered.
+        """
+        manager = super().server
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
+        busy_at: dict[Any, float] = {}
+        # Polled, for aiohttp tells of neither the end of an answer nor that of a connection.
+        while manager and loop.time() < began_at + STOP_GRACE_S:
+            connections: list[Any] = manager.connections
+            if not connections:
+                return
+            for connection in connections:
+                if not connection.idle:
+                    busy_at[connection] = loop.time()
+                elif loop.time() > busy_at.get(connection, began_at) + LINGER_S:
+                    connection.force_close()
+            await asyncio.sleep(POLL_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -15,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from voketag import identifiers, metrics
 from voketag.errors import InvalidField, Unavailable
-from voketag.http import openapi
+from voketag.http import listeners, openapi
 from voketag.http.connections import Runner
 from voketag.http.problems import Problem, problem
 from voketag.http.requests import BODY_MAX_BYTES
@@ -23,13 +24,12 @@ from voketag.http.routes import Handler, Route
 from voketag.settings import Settings
 
 RETRY_AFTER_S = 1
-STOP_GRACE_S = 8.0
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 _STREAMED = ("text/event-stream", "application/x-ndjson")
 _REQUEST_ID_KEY = web.RequestKey("request_id", str)
 
-# Set when the process stops, before requests in flight are waited for: what goes on for ever, such
-# as a stream of events, ends then.
+# Set when the process stops, before its connections are waited for: what goes on for ever, such as
+# a stream of events, ends then.
 STOPPING = web.AppKey("stopping", asyncio.Event)
 
 log = structlog.get_logger()
@@ -91,7 +91,8 @@ async def _on_prepare(request: web.Request, response: web.StreamResponse) -> Non
     response.headers["X-Request-Id"] = request_id or str(identifiers.new_id())
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if request.app[STOPPING].is_set():
-        response.headers["Connection"] = "close"  # what would come next is not read any more
+        response.force_close()
+        response.headers["Connection"] = "close"  # so that the client asks a successor next
 
 
 async def own_metrics() -> bytes:
@@ -112,7 +113,6 @@ def application(
     app = web.Application(middlewares=[_answer_errors], client_max_size=BODY_MAX_BYTES)
     app.on_response_prepare.append(_on_prepare)
     app[STOPPING] = asyncio.Event()
-    app.on_shutdown.append(_stop_streams)
 
     async def readyz(_: web.Request) -> web.Response:
         await ready()
@@ -160,31 +160,45 @@ async def _healthz(_: web.Request) -> web.Response:
     return web.Response(text="alive\n")
 
 
-async def _stop_streams(app: web.Application) -> None:
-    app[STOPPING].set()
-
-
 async def serve(
-    app: web.Application, settings: Settings, port: int, stopping: asyncio.Event
+    app: web.Application,
+    settings: Settings,
+    port: int,
+    stopping: asyncio.Event,
+    ready: Callable[[], None],
 ) -> None:
-    """Serve until `stopping`; then accept no more, answer what is in flight, and return.
+    """Serve until `stopping`; then accept no more, answer whoever is connected, and return.
 
-    SO_REUSEPORT lets a new version start on the same port before the old one has left.
+    `ready` is called once connections are accepted.
     """
     async with listening(app, settings, port):
+        ready()
         await stopping.wait()
 
 
 @contextlib.asynccontextmanager
 async def listening(app: web.Application, settings: Settings, port: int) -> AsyncIterator[int]:
-    """The application on its port, while the context lasts; gives the port (for port 0)."""
-    runner = Runner(app, shutdown_timeout=STOP_GRACE_S)
+    """The application on its port, while the context lasts; gives the port (for port 0).
+
+    It listens on the sockets that the process was handed. Where there are none it binds its own,
+    with SO_REUSEPORT: a new version can start on the same port before the old one has left.
+    """
+    runner = Runner(app)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.host, port, reuse_port=True, backlog=1024)
-        await site.start()
-        bound: int = runner.addresses[0][1]
-        log.info("listening", host=settings.host, port=bound)
+        handed_over = listeners.handed_over(os.environ)
+        sites: list[web.BaseSite] = [
+            web.SockSite(runner, listener, backlog=listeners.BACKLOG) for listener in handed_over
+        ] or [web.TCPSite(runner, settings.host, port, reuse_port=True, backlog=listeners.BACKLOG)]
+        for site in sites:
+            await site.start()
+        host, bound = runner.addresses[0][:2]
+        log.info("listening", host=host, port=bound, handed_over=len(handed_over))
         yield bound
     finally:
-        await runner.cleanup()
+        try:
+            await runner.stop_accepting()
+            app[STOPPING].set()
+            await runner.drain()
+        finally:
+            await runner.cleanup()

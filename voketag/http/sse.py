@@ -79,6 +79,7 @@ async def stream(
     """
     response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
     response.content_type = "text/event-stream"
+    response.force_close()  # the connection ends with the stream, and needs no lingering
     await response.prepare(request)
     stopped = asyncio.create_task(stopping.wait())
     try:

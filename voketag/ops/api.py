@@ -15,6 +15,7 @@ from voketag.http.server import application, serve
 from voketag.ops import api_factories, api_figures, api_reports, dashboard, live
 from voketag.ops.access import guarded
 from voketag.process import Wires, open_wires
+from voketag.readiness import tell_ready
 from voketag.redis.stream_status import process_metrics
 from voketag.settings import Settings
 
@@ -57,4 +58,4 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """The ops process."""
     async with open_wires(settings, database=True) as wires, opened(wires) as app:
-        await serve(app, settings, settings.ops_port, stopping)
+        await serve(app, settings, settings.ops_port, stopping, tell_ready)

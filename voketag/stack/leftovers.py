@@ -33,6 +33,12 @@ def forget(home: Path, name: str) -> None:
     (home / "pids" / name).unlink(missing_ok=True)
 
 
+def rename(home: Path, name: str, other: str) -> None:
+    """Note that it has another name now, in the place of whoever had that."""
+    with contextlib.suppress(FileNotFoundError):
+        (home / "pids" / name).replace(home / "pids" / other)
+
+
 async def sweep(home: Path) -> list[str]:
     """End what an earlier run on this data directory left running. The names of those ended.
 

@@ -7,11 +7,13 @@ import ctypes
 import os
 import shlex
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from voketag.http.listeners import FIRST_DESCRIPTOR
 from voketag.stack.home import StackError
 
 PR_SET_PDEATHSIG = 1
@@ -23,8 +25,10 @@ class Program:
     """How one process is started, known to be ready, and stopped.
 
     `prepare` runs before every start, also before one that follows a crash. `ready` is one
-    attempt. `beside` runs for as long as the process does. `orphaned` is the signal that the
-    kernel sends it when its supervisor is gone.
+    attempt. `tells_ready` says that the process tells by itself when it is, as sd_notify(3) says.
+    `listen` is the address of a listening socket that each life of it is handed, as
+    sd_listen_fds(3) says. `beside` runs for as long as the process does. `orphaned` is the signal
+    that the kernel sends it when its supervisor is gone.
     """
 
     name: str
@@ -37,6 +41,8 @@ class Program:
     prepare: Callable[[], Awaitable[None]] | None = None
     ready: Callable[[], Awaitable[bool]] | None = None
     ready_timeout_s: float = 30.0
+    tells_ready: bool = False
+    listen: tuple[str, int] | None = None
     beside: Callable[[], Awaitable[None]] | None = None
 
 
@@ -75,24 +81,34 @@ def read_procfile(path: Path) -> list[Program]:
     return programs
 
 
-async def spawn(program: Program, environ: Mapping[str, str]) -> asyncio.subprocess.Process:
-    """Start the program, its output into its log or, without one, into a pipe."""
+async def spawn(
+    program: Program, environ: Mapping[str, str], listener: socket.socket | None = None
+) -> asyncio.subprocess.Process:
+    """Start the program, its output into its log or, without one, into a pipe. It inherits
+    `listener` and no other descriptor of ours.
+    """
     output = asyncio.subprocess.PIPE if program.log is None else _open_log(program.log)
+    environ = dict(program.environ if program.environ is not None else environ)
+    # The child puts the listener in the place of what has that number here, which therefore must
+    # be something: the lowest free number is taken, and kept until the child has been made.
+    lowest = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return await asyncio.create_subprocess_exec(
             *program.argv,
-            env=dict(program.environ if program.environ is not None else environ),
+            env=environ if listener is None else {**environ, "LISTEN_FDS": "1"},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
             # A terminal's Ctrl-C reaches a whole process group: it is for the supervisor alone,
             # which then stops the rest in order.
             start_new_session=True,
-            preexec_fn=_die_with_parent(program.orphaned),
+            pass_fds=() if listener is None else (FIRST_DESCRIPTOR,),
+            preexec_fn=_in_child(program.orphaned, listener),
         )
     except OSError as error:
         raise StackError(f"{program.argv[0]}: {error.strerror}") from error
     finally:
+        os.close(lowest)
         if output != asyncio.subprocess.PIPE:
             os.close(output)
 
@@ -119,17 +135,21 @@ def _open_log(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
-def _die_with_parent(orphaned: signal.Signals) -> Callable[[], None] | None:
-    """On Linux: what a child runs before its program so that it does not outlive us."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
+def _in_child(orphaned: signal.Signals, listener: socket.socket | None) -> Callable[[], None]:
+    """What a child runs before its program: it takes the listener and, on Linux, sees to it that
+    it does not outlive us.
+    """
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
     parent = os.getpid()
+    descriptor = None if listener is None else listener.fileno()
 
-    def in_child() -> None:
-        prctl(PR_SET_PDEATHSIG, int(orphaned), 0, 0, 0)
-        # The parent may have died before the kernel was told.
-        if os.getppid() != parent:
-            os._exit(1)
+    def prepare() -> None:
+        if descriptor is not None:
+            os.dup2(descriptor, FIRST_DESCRIPTOR)
+        if prctl is not None:
+            prctl(PR_SET_PDEATHSIG, int(orphaned), 0, 0, 0)
+            # The parent may have died before the kernel was told.
+            if os.getppid() != parent:
+                os._exit(1)
 
-    return in_child
+    return prepare

@@ -1,25 +1,32 @@
-"""Keeps programs running: starts, watches, restarts and stops them, one piece of code for all."""
+"""Keeps programs running: starts, watches, restarts, replaces and stops them, one piece of code
+for all.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
+import socket
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from voketag.stack import leftovers
+from voketag.http import listeners
 from voketag.stack.home import StackError
-from voketag.stack.program import Program, spawn
+from voketag.stack.life import READY_POLL_S, Life, Surroundings
+from voketag.stack.program import Program
 
 BACKOFF_MIN_S = 0.1
 BACKOFF_MAX_S = 5.0
 # One that ran this long is taken to have been well: its next death is a new story.
 STEADY_S = 10.0
-READY_POLL_S = 0.01
-LAST_WORDS_S = 1.0
+# One that was ready and did not end by itself (a kill, the kernel out of memory) was well too, but
+# not if that happens this often within STEADY_S. A process that ends by itself has a fault, which
+# it would show again: what a bad deploy buries, it is to bury slowly.
+KILLS = 10
+# What is said to us by whoever started us is not for our programs.
+_FOR_US = ("LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET")
 COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95)
 
 
@@ -44,7 +51,9 @@ class Supervisor:
         show: Callable[[str], None] = show_line,
     ) -> None:
         self.home = home
-        self.environ = {**environ, "PYTHONUNBUFFERED": "1"}
+        self.environ = {name: value for name, value in environ.items() if name not in _FOR_US} | {
+            "PYTHONUNBUFFERED": "1"
+        }
         self.report = report
         self.show = show
         self._keepers: dict[str, _Keeper] = {}
@@ -56,10 +65,20 @@ class Supervisor:
         keeper = _Keeper(program, self, len(self._keepers))
         self._keepers[program.name] = keeper
         try:
-            await keeper.started
+            await keeper.start()
         except BaseException:
-            await self.stop(program.name)
+            if self._keepers.get(program.name) is keeper:
+                await self.stop(program.name)
             raise
+
+    async def replace(self, name: str) -> None:
+        """Start a successor beside a program and stop the program once that one is ready.
+
+        Raises StackError where the successor does not get ready; the program then runs on.
+        """
+        if (keeper := self._keepers.get(name)) is None:
+            raise StackError(f"{name} is not running.")
+        await keeper.replace()
 
     async def stop(self, *names: str) -> None:
         """Stop these programs, or all of them, at the same time."""
@@ -72,150 +91,100 @@ class Supervisor:
 
     def pid(self, name: str) -> int | None:
         """The process id, None while it is not running."""
-        process = self._keepers[name].process
+        process = self._keepers[name].life.process
         return None if process is None or process.returncode is not None else process.pid
 
     async def kill(self, name: str) -> None:
         """End a program with SIGKILL, as a crash would, and wait until it is gone."""
-        keeper = self._keepers[name]
-        if (process := keeper.process) is not None and process.returncode is None:
-            keeper.up.clear()
-            _send(process, signal.SIGKILL)
-            await process.wait()
+        await self._keepers[name].life.kill()
 
     async def ready(self, name: str, timeout_s: float = 30.0) -> None:
         """Wait until a program is (again) ready. Raises TimeoutError."""
-        await asyncio.wait_for(self._keepers[name].up.wait(), timeout_s)
+        keeper = self._keepers[name]
+        async with asyncio.timeout(timeout_s):
+            # Polled, for it may have to die and be started again before.
+            while not keeper.life.up.is_set():  # noqa: ASYNC110
+                await asyncio.sleep(READY_POLL_S)
 
 
 class _Keeper:
-    """One program: its process of the moment and the task that keeps it running."""
+    """One program: its life of the moment and the task that gives it the next one."""
 
     def __init__(self, program: Program, supervisor: Supervisor, number: int) -> None:
         self.program = program
         self.supervisor = supervisor
-        self.process: asyncio.subprocess.Process | None = None
-        self.up = asyncio.Event()
         self.stopping = asyncio.Event()
-        self.trouble = ""
-        self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.prefix = f"{program.name:<9}| "
         if sys.stdout.isatty():
             self.prefix = f"\x1b[{COLOURS[number % len(COLOURS)]}m{self.prefix}\x1b[0m"
-        self.task = asyncio.create_task(self._keep(), name=f"keep {program.name}")
+        listener = None if program.listen is None else _listen(program.name, *program.listen)
+        self._around = Surroundings(
+            supervisor.home, supervisor.environ, supervisor.report, self._show, listener
+        )
+        self._living: set[Life] = set()
+        self._keeping: asyncio.Task[None] | None = None
+        self.life = self._begin(program.name, program.ready_timeout_s)
+
+    async def start(self) -> None:
+        """Wait until its first life is ready. Where it fails, nothing is tried again."""
+        if reason := await self.life.became_ready():
+            message = f"{self.program.name} did not start ({reason})."
+            if self.program.log is not None:
+                message += f" The end of {self.program.log}:\n{_tail(self.program.log)}"
+            raise StackError(message)
+        self._keeping = asyncio.create_task(self._keep(), name=f"keep {self.program.name}")
 
     async def stop(self) -> None:
-        """Ask it to stop; after its grace, make it."""
+        """End every process of it, and give it no further life."""
         self.stopping.set()
-        if self.process is not None and self.process.returncode is None:
-            _send(self.process, self.program.stop_signal)
-        grace_s = self.program.stop_grace_s
-        done, _ = await asyncio.wait([self.task], timeout=grace_s)
-        if not done and self.process is not None and self.process.returncode is None:
-            self.supervisor.report(f"{self.program.name} did not stop in {grace_s:g} s: killed")
-            with contextlib.suppress(ProcessLookupError):
-                # It leads its own session, so this reaches what it started as well.
-                os.killpg(self.process.pid, signal.SIGKILL)
-        await self.task
+        await asyncio.gather(*(life.end() for life in self._living))
+        if self._keeping is not None:
+            await self._keeping
+        if self._around.listener is not None:
+            self._around.listener.close()
+
+    async def replace(self) -> None:
+        """Put a successor in the place of the life of the moment."""
+        name = self.program.name
+        successor = self._begin(f"{name}.successor", self.program.ready_timeout_s)
+        try:
+            reason = await successor.became_ready()
+        except asyncio.CancelledError:
+            await successor.end()
+            raise
+        if reason:
+            raise StackError(f"{name} was not replaced: its successor failed ({reason}).")
+        predecessor, self.life = self.life, successor
+        predecessor.record_as(f"{name}.predecessor")
+        successor.record_as(name)
+        await predecessor.end()
+
+    def _begin(self, recorded_as: str, ready_timeout_s: float | None) -> Life:
+        life = Life(self.program, self._around, recorded_as, ready_timeout_s)
+        self._living.add(life)
+        life.task.add_done_callback(lambda _: self._living.discard(life))
+        return life
 
     async def _keep(self) -> None:
-        delay_s = BACKOFF_MIN_S
-        clock = asyncio.get_running_loop().time
+        """See to it that it lives, until it is stopped."""
+        name, delay_s = self.program.name, BACKOFF_MIN_S
+        kills: deque[float] = deque(maxlen=KILLS)
+        # One of ours waits for servers that are away, for as long as that takes.
+        ready_timeout_s = None if self.program.tells_ready else self.program.ready_timeout_s
         while not self.stopping.is_set():
-            started_at = clock()
-            try:
-                reason = await self._live()
-            except Exception as error:  # whatever it is, supervision goes on
-                reason = str(error) or type(error).__name__
-            if self.stopping.is_set():
-                break
-            if not self.started.done():
-                self._fail(reason)
-                return
-            if clock() - started_at > STEADY_S:
+            life = self.life
+            await asyncio.wait([life.task])
+            if self.life is not life or self.stopping.is_set():
+                continue  # it was replaced, or stopped
+            if _was_well(life, kills):
                 delay_s = BACKOFF_MIN_S
-            name = self.program.name
+            reason = life.task.result()
             self.supervisor.report(f"{name} died ({reason}), started again in {delay_s:g} s")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), delay_s)
             delay_s = min(2 * delay_s, BACKOFF_MAX_S)
-        if not self.started.done():
-            self.started.set_exception(StackError(f"{self.program.name} was stopped."))
-
-    def _fail(self, reason: str) -> None:
-        """The first start failed: the caller is told, and nothing is tried again."""
-        message = f"{self.program.name} did not start ({reason})."
-        if self.program.log is not None:
-            message += f" The end of {self.program.log}:\n{_tail(self.program.log)}"
-        self.started.set_exception(StackError(message))
-
-    async def _live(self) -> str:
-        """One life of the process, from its preparation to its end. How it ended."""
-        program, home = self.program, self.supervisor.home
-        if program.prepare is not None:
-            await program.prepare()
-        if self.stopping.is_set():
-            return "stopped"
-        process = self.process = await spawn(program, self.supervisor.environ)
-        try:
-            leftovers.record(home, program.name, process.pid, program.stop_signal)
-            # stop() may have come while it was being started, when it had nothing to signal.
-            if self.stopping.is_set():
-                _send(process, program.stop_signal)
-            return await self._attend(process)
-        finally:
-            if process.returncode is None:
-                _send(process, signal.SIGKILL)
-                await process.wait()
-            leftovers.forget(home, program.name)
-
-    async def _attend(self, process: asyncio.subprocess.Process) -> str:
-        """Be with it to its end: readiness, output, what runs beside it. How it ended."""
-        beside = [asyncio.create_task(self._watch(process))]
-        if self.program.beside is not None:
-            beside.append(asyncio.ensure_future(self.program.beside()))
-        output = asyncio.create_task(self._pass_on(process))
-        try:
-            status = await process.wait()
-            # What it printed last is still on its way; what it started may keep the pipe open.
-            await asyncio.wait([output], timeout=LAST_WORDS_S)
-        finally:
-            self.up.clear()
-            for task in (*beside, output):
-                task.cancel()
-            await asyncio.gather(*beside, output, return_exceptions=True)
-        return self.trouble or _how_it_ended(status)
-
-    async def _watch(self, process: asyncio.subprocess.Process) -> None:
-        """Wait until it is ready; one that never is, is ended."""
-        program = self.program
-        self.trouble = ""
-        try:
-            async with asyncio.timeout(program.ready_timeout_s):
-                while program.ready is not None and not await program.ready():  # noqa: ASYNC110
-                    await asyncio.sleep(READY_POLL_S)
-        except TimeoutError:
-            self.trouble = f"not ready in {program.ready_timeout_s:g} s"
-        except Exception as error:
-            self.trouble = str(error) or type(error).__name__
-        if self.trouble:
-            _send(process, signal.SIGKILL)
-            return
-        self.up.set()
-        if not self.started.done():
-            self.started.set_result(None)
-
-    async def _pass_on(self, process: asyncio.subprocess.Process) -> None:
-        """Show what it prints, line by line, until it closes its output."""
-        if process.stdout is None:
-            return
-        rest = b""
-        while chunk := await process.stdout.read(65_536):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                self._show(line)
-        if rest:
-            self._show(rest)
+            if self.life is life and not self.stopping.is_set():
+                self.life = self._begin(name, ready_timeout_s)
 
     def _show(self, line: bytes) -> None:
         # Whoever read our output may be gone; the programs go on.
@@ -223,14 +192,26 @@ class _Keeper:
             self.supervisor.show(self.prefix + line.decode(errors="replace"))
 
 
-def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    # It may have ended in this very moment.
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(number)
+def _was_well(life: Life, kills: deque[float]) -> bool:
+    """Whether its death says nothing about the program; `kills` are the times of the last ones."""
+    now = asyncio.get_running_loop().time()
+    if now - life.began_at > STEADY_S:
+        return True
+    if not (life.was_ready and life.killed):
+        return False
+    too_often = len(kills) == KILLS and now - kills[0] < STEADY_S
+    kills.append(now)
+    return not too_often
 
 
-def _how_it_ended(status: int) -> str:
-    return f"signal {-status}" if status < 0 else f"exit status {status}"
+def _listen(name: str, host: str, port: int) -> socket.socket:
+    try:
+        return listeners.opened(host, port)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StackError(
+            f"{name} did not start: port {port} on {host} cannot be used ({reason})."
+        ) from None
 
 
 def _tail(log: Path, lines: int = 20) -> str:
