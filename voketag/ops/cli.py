@@ -54,6 +54,20 @@ def run(demo: bool) -> None:
 
 
 @main.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def restart(names: tuple[str, ...]) -> None:
+    """Replace the processes of a running VokeTag one by one, without a request that fails.
+
+    Those of the Procfile called NAME, or all of them; its servers run on. A successor, which has
+    the code as it is now, takes over once it is ready. If it does not get ready the old process
+    stays and nothing further is replaced.
+    """
+    from voketag.ops.restart import restart as restart_all
+
+    carry_out(restart_all(os.environ, names))
+
+
+@main.command()
 def demo() -> None:
     """Run the main job once against a throw-away stack: from a batch to a proof on the chain.
 

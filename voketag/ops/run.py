@@ -17,6 +17,7 @@ from voketag.records import migrations
 from voketag.records.database import Database
 from voketag.settings import Settings
 from voketag.stack.home import PORTS, StackError, port_is_free
+from voketag.stack.run import Addresses
 from voketag.stack.run import run as run_stack
 from voketag.stack.supervise import report_line
 
@@ -76,13 +77,18 @@ class _Start:
         self.left = ""  # what we left in the data directory for other commands to find
         self._when_ready = when_ready
 
-    async def prepare(self, environment: dict[str, str]) -> None:
-        """Before any process starts, while the servers answer."""
+    async def prepare(self, environment: dict[str, str]) -> Addresses:
+        """Before any process starts, while the servers answer. Where processes are to listen."""
         settings = self._settings(environment)
         refuse_taken_ports(settings)
         await refuse_silent_servers(self.environ, settings)
         await migrate(settings.database_url)
         self.left = instance.announce(settings.home, self.environ, environment)
+        return {
+            "scan": (settings.host, settings.scan_port),
+            "factory": (settings.host, settings.factory_port),
+            "ops": (settings.host, settings.ops_port),
+        }
 
     async def ready(self, environment: dict[str, str]) -> None:
         """Returns once every process answers."""
@@ -100,10 +106,8 @@ class _Start:
 
 
 def refuse_taken_ports(settings: Settings) -> None:
-    """Raises StackError where another program listens on one of our ports.
-
-    Our processes share ports with their own next version (SO_REUSEPORT), so that they themselves
-    would not notice: half the requests would go to the other one.
+    """Raises StackError where another program listens on one of our ports: before anything is done
+    to a database, and with the name of the setting.
     """
     ports = (settings.scan_port, settings.factory_port, settings.ops_port)
     for variable, port in zip(PORT_VARIABLES, ports, strict=True):

@@ -73,6 +73,23 @@ def locked(home: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def holder(home: Path) -> int | None:
+    """The process id of whoever holds this data directory, None where nobody does."""
+    try:
+        descriptor = os.open(home / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        written = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+        return int(written) if written.isdigit() else None
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
 def load_or_create_secrets(home: Path) -> Secrets:
     """The secrets of this data directory; whoever comes first makes them, all others read them."""
     home = make_home(home)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from voketag.stack.program import read_procfile
+from voketag.stack import restarts
+from voketag.stack.program import Program, read_procfile
 from voketag.stack.stack import Binaries, Stack
 from voketag.stack.supervise import Supervisor, report_line
 
 PROCFILE = Path(__file__).parents[2] / "Procfile"
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+READY_TIMEOUT_S = 60.0
 
 Environment = dict[str, str]
+Addresses = Mapping[str, tuple[str, int]]
+Prepare = Callable[[Environment], Awaitable[Addresses | None]]
 Hook = Callable[[Environment], Awaitable[None]]
 Announce = Callable[[Environment, bool], Awaitable[None]]
 
@@ -28,7 +34,7 @@ async def run(
     home: Path,
     environ: Mapping[str, str],
     *,
-    prepare: Hook = _nothing,
+    prepare: Prepare = _nothing,
     ready: Hook = _nothing,
     announce: Announce = _nothing,
     until: asyncio.Event | None = None,
@@ -39,25 +45,33 @@ async def run(
 ) -> None:
     """Run everything until SIGINT or SIGTERM (or until `until` is set), then stop it in order.
 
-    `prepare` is called when the servers answer, before any program starts; `ready` returns when
-    the programs answer; `announce` is told whether this was the first start. All get the
-    environment that the programs get. A signal ends the start just as well, at whatever it is.
+    `prepare` is called when the servers answer, before any program starts, and gives the addresses
+    on which programs are to listen, by name; `ready` returns when the programs answer; `announce`
+    is told whether this was the first start. All get the environment that the programs get. A
+    signal ends the start just as well, at whatever it is. SIGHUP replaces the programs one after
+    the other, but stops everything where the terminal that we were started from has gone.
     `show` is given what the programs print, line by line.
     """
-    asked_to_stop = until or asyncio.Event()
+    stop, again = until or asyncio.Event(), asyncio.Event()
+    terminal = next((number for number in range(3) if os.isatty(number)), None)
+
+    def hang_up() -> None:
+        (again if terminal is None or os.isatty(terminal) else stop).set()
+
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, asked_to_stop.set)
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
     stack = Stack(home, environ, binaries=binaries, report=report)
-    serving = asyncio.create_task(_serve(stack, procfile, prepare, ready, announce, show))
-    asked = asyncio.create_task(asked_to_stop.wait())
+    serving = asyncio.create_task(_serve(stack, procfile, prepare, ready, announce, show, again))
+    asked = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([serving, asked], return_when=asyncio.FIRST_COMPLETED)
     finally:
         asked.cancel()
         serving.cancel()
         await asyncio.wait([serving])
-        for number in STOP_SIGNALS:
+        for number in (*STOP_SIGNALS, signal.SIGHUP):
             loop.remove_signal_handler(number)
     if not serving.cancelled():
         serving.result()
@@ -66,22 +80,36 @@ async def run(
 async def _serve(
     stack: Stack,
     procfile: Path,
-    prepare: Hook,
+    prepare: Prepare,
     ready: Hook,
     announce: Announce,
     show: Callable[[str], None],
+    again: asyncio.Event,
 ) -> None:
-    """Start everything in order and keep it until cancelled; then stop it in reverse."""
+    """Start everything in order and keep it until cancelled; then stop it in reverse. The programs
+    are replaced whenever `again` is set.
+    """
     async with stack:
+        restarts.forget(stack.home)
         environment = stack.environment
-        environ = {**stack.environ, **environment}
-        programs = Supervisor(stack.home, environ, stack.report, show)
+        supervisor = Supervisor(stack.home, {**stack.environ, **environment}, stack.report, show)
         try:
-            await prepare(environment)
-            for program in read_procfile(procfile):
-                await programs.start(program)
+            addresses = await prepare(environment) or {}
+            programs = [_ours(program, addresses) for program in read_procfile(procfile)]
+            await asyncio.gather(*(supervisor.start(program) for program in programs))
             await ready(environment)
             await announce(environment, stack.first_start)
-            await asyncio.Event().wait()
+            names = [program.name for program in programs]
+            await restarts.carry_out(stack.home, supervisor, names, again, stack.report)
         finally:
-            await programs.stop()
+            await supervisor.stop()
+
+
+def _ours(program: Program, addresses: Addresses) -> Program:
+    """A line of the Procfile with what we know of its program."""
+    return replace(
+        program,
+        tells_ready=True,
+        ready_timeout_s=READY_TIMEOUT_S,
+        listen=addresses.get(program.name),
+    )

@@ -31,8 +31,9 @@ COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95)
 
 
 def report_line(line: str) -> None:
-    """Tell the person who started us."""
-    print(line, file=sys.stderr, flush=True)
+    """Tell the person who started us, who may have gone."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def show_line(line: str) -> None:

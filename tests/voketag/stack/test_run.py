@@ -41,7 +41,7 @@ except StackError as error:
 """
 # On SIGTERM it asks Redis for its last word, so the servers must outlive it.
 WORKER = """
-import os, redis, signal, sys, time
+import os, redis, signal, socket, sys, time
 
 def leave(*_):
     redis.Redis.from_url(os.environ["VOKETAG_REDIS_URL"]).rpush("left", sys.argv[1])
@@ -49,6 +49,7 @@ def leave(*_):
 
 signal.signal(signal.SIGTERM, leave)
 redis.Redis.from_url(os.environ["VOKETAG_REDIS_URL"]).rpush("came", sys.argv[1])
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
 print("working", flush=True)
 time.sleep(600)
 """
