@@ -7,16 +7,22 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
+import tempfile
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.factory_floor import settings_for
+from tests.servers import Servers
 from voketag import process
+from voketag.http import listeners
+from voketag.stack.program import Program, spawn
 
 ROOT = Path(__file__).parents[2]
 ADMIN_KEY = "an-admin-key-for-this-test"
@@ -99,6 +105,83 @@ async def test_f9_a_signal_stops_a_consumer(redis_url: str, database_url: str) -
     environ = environ_for(redis_url, database_url)
     async with started(environ, "-m", "consumers.maintain") as (running, lines):
         await logged(running, lines, "started")
+        running.send_signal(signal.SIGTERM)
+        assert await ended(running, lines) == 0
+
+
+@contextlib.contextmanager
+def notify_socket(folder: Path) -> Iterator[tuple[socket.socket, str]]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hearing:
+        path = str(folder / "notify")
+        hearing.bind(path)
+        hearing.setblocking(False)
+        yield hearing, path
+
+
+async def heard(hearing: socket.socket) -> bytes:
+    async with asyncio.timeout(20):
+        return await asyncio.get_running_loop().sock_recv(hearing, 100)
+
+
+async def test_f9_a_process_serves_on_the_socket_it_is_handed_and_says_when(
+    redis_url: str, database_url: str
+) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        notify_socket(Path(folder)) as (hearing, path),
+        listeners.opened("127.0.0.1", 0) as listener,
+    ):
+        port = listener.getsockname()[1]
+        environ = environ_for(redis_url, database_url, OPS_PORT="1") | {"NOTIFY_SOCKET": path}
+        program = Program("ops", (sys.executable, "-m", "voketag.ops"))
+        running = await spawn(program, environ, listener)
+        try:
+            assert await heard(hearing) == b"READY=1"
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{port}/healthz") as response,
+            ):
+                assert response.status == 200
+        finally:
+            running.terminate()
+            out, _ = await running.communicate()
+        assert running.returncode == 0, out
+        # The queue is not gone with the process.
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_sockets_meant_for_another_process_are_left_alone(
+    redis_url: str, database_url: str
+) -> None:
+    environ = environ_for(redis_url, database_url) | {"LISTEN_FDS": "1", "LISTEN_PID": "1"}
+    async with started(environ, "-m", "voketag.ops") as (running, lines):
+        assert (await logged(running, lines, "listening"))["handed_over"] == 0
+
+
+async def test_a_consumer_says_when_it_has_asked_for_its_streams(
+    servers: Servers, redis_url: str, database_url: str
+) -> None:
+    await servers.stop("redis")
+    with tempfile.TemporaryDirectory() as folder, notify_socket(Path(folder)) as (hearing, path):
+        environ = environ_for(redis_url, database_url) | {"NOTIFY_SOCKET": path}
+        async with started(environ, "-m", "consumers.maintain") as (running, lines):
+            await logged(running, lines, "waiting")
+            with pytest.raises(BlockingIOError):
+                hearing.recv(100)
+            await servers.start("redis")
+            assert await heard(hearing) == b"READY=1"
+            running.send_signal(signal.SIGTERM)
+            assert await ended(running, lines) == 0
+
+
+async def test_nobody_who_hears_that_it_is_ready_is_no_fault(
+    redis_url: str, database_url: str
+) -> None:
+    environ = environ_for(redis_url, database_url) | {"NOTIFY_SOCKET": "@voketag-nobody"}
+    async with started(environ, "-m", "consumers.maintain") as (running, lines):
+        await logged(running, lines, "nobody was told that this process is ready")
         running.send_signal(signal.SIGTERM)
         assert await ended(running, lines) == 0
 

@@ -119,15 +119,18 @@ async def ask(home: Path, names: Sequence[str]) -> AsyncGenerator[dict[str, Any]
     os.kill(runner, signal.SIGHUP)
     answer = request.with_suffix(ANSWERED)
     try:
-        told = 0
-        while True:
+        told, awaited = 0, 1
+        while told < awaited:
             async with asyncio.timeout(SILENCE_MAX_S):
                 while len(lines := _whole_lines(answer)) == told:
                     if holder(home) != runner:
                         raise StackError(f"The VokeTag that ran on {home} has ended.")
                     await asyncio.sleep(POLL_S)
-            for line in lines[told:]:
-                yield json.loads(line)
+            for line in map(json.loads, lines[told:]):
+                awaited += len(line.get("names", ()))
+                if "error" in line:
+                    awaited = 0
+                yield line
             told = len(lines)
     except TimeoutError:
         raise StackError(f"No answer in {SILENCE_MAX_S:g} s.") from None

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.things_service import SETTINGS, Caller, Service, serving
 from voketag import identifiers, metrics
+from voketag.http import connections
 from voketag.http.server import listening
 
 
@@ -142,6 +143,58 @@ async def test_f9_a_body_that_is_under_way_is_waited_for() -> None:
     assert answer.startswith(b"HTTP/1.1 201 ")
     assert b"Connection: close" in answer
     await asyncio.wait_for(stopping, 5)
+    writer.close()
+    await writer.wait_closed()
+
+
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+async def _open(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that has been accepted, and waits for its second request."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(REQUEST)
+    await reader.readuntil(b"alive\n")
+    return reader, writer
+
+
+async def test_f9_a_request_that_comes_in_the_instant_of_the_stop_is_answered() -> None:
+    listener = listening(Service().application(), SETTINGS, 0)
+    port = await listener.__aenter__()
+    reader, writer = await _open(port)
+    stopping = asyncio.create_task(listener.__aexit__(None, None, None))
+    await _until_refused(port)
+    writer.write(REQUEST)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"Connection: close" in answer
+    await asyncio.wait_for(stopping, 5)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_f9_a_connection_that_stays_idle_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "LINGER_S", 0.1)
+    listener = listening(Service().application(), SETTINGS, 0)
+    port = await listener.__aenter__()
+    reader, writer = await _open(port)
+    await asyncio.wait_for(listener.__aexit__(None, None, None), 5)
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_f9_one_that_answers_for_ever_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in (("STOP_GRACE_S", 0.2), ("CUT_OFF_S", 0.1)):
+        monkeypatch.setattr(connections, name, seconds)
+    service = Service()
+    listener = listening(service.application(), SETTINGS, 0)
+    port = await listener.__aenter__()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /slow HTTP/1.1\r\nHost: here\r\n\r\n")
+    await service.entered.wait()
+    await asyncio.wait_for(listener.__aexit__(None, None, None), 5)
+    assert await reader.read() == b""
     writer.close()
     await writer.wait_closed()
 

@@ -20,6 +20,8 @@ import pytest
 import redis.asyncio
 
 from tests.servers import binaries, eventually
+from voketag.stack import restarts
+from voketag.stack.home import StackError
 from voketag.stack.stack import Stack
 
 ROOT = Path(__file__).parents[3]
@@ -41,17 +43,17 @@ except StackError as error:
 """
 # On SIGTERM it asks Redis for its last word, so the servers must outlive it.
 WORKER = """
-import os, redis, signal, socket, sys, time
+import os, redis, signal, socket, sys
 
-def leave(*_):
-    redis.Redis.from_url(os.environ["VOKETAG_REDIS_URL"]).rpush("left", sys.argv[1])
-    sys.exit(0)
+def say(what):
+    redis.Redis.from_url(os.environ["VOKETAG_REDIS_URL"]).rpush(what, sys.argv[1])
 
-signal.signal(signal.SIGTERM, leave)
-redis.Redis.from_url(os.environ["VOKETAG_REDIS_URL"]).rpush("came", sys.argv[1])
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+say("came")
 socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
 print("working", flush=True)
-time.sleep(600)
+signal.sigwait({signal.SIGTERM})
+say("left")
 """
 
 
@@ -69,13 +71,14 @@ def place() -> Iterator[Path]:
 
 
 async def start(
-    place: Path, home: Path, *before: str, **environ: str
+    place: Path, home: Path, *before: str, stdin: int = asyncio.subprocess.DEVNULL
 ) -> asyncio.subprocess.Process:
     keep = ("PATH", "TEST_REDIS_SERVER", "TEST_POSTGRES_BIN")
     return await asyncio.create_subprocess_exec(
         *(*before, sys.executable, "-c", DRIVER, str(home), str(place / "Procfile")),
         cwd=ROOT,
-        env={name: os.environ[name] for name in keep if name in os.environ} | environ,
+        env={name: os.environ[name] for name in keep if name in os.environ},
+        stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -207,6 +210,76 @@ async def test_a_program_that_dies_comes_back(place: Path) -> None:
         process.terminate()
         _, errors = await process.communicate()
         assert errors == b"one died (signal 9), started again in 0.1 s\n"
+
+
+async def test_f9_sighup_replaces_the_programs_one_by_one(place: Path) -> None:
+    home = place / "home"
+    async with running(place, home) as (process, environment):
+        before = {left.pid for left in recorded(home)}
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        for name in (b"one", b"two"):
+            line = await asyncio.wait_for(process.stderr.readline(), 20)
+            assert line.startswith(name + b" was replaced")
+        assert await words(environment, "left") == [b"one", b"two"]
+        process.terminate()
+        _, errors = await process.communicate()
+        assert (process.returncode, errors) == (0, b"")
+        assert not any(map(psutil.pid_exists, before))
+
+
+async def test_f9_a_version_that_does_not_start_does_not_spread(place: Path) -> None:
+    home = place / "home"
+    async with running(place, home) as (_, environment):
+        before = {left.pid for left in recorded(home)}
+        good = (place / "worker.py").read_text()
+        (place / "worker.py").write_text("raise SystemExit(3)")
+        told = restarts.ask(home, [])
+        assert await anext(told) == {"names": ["one", "two"]}
+        assert "one was not replaced" in (await anext(told))["error"]
+        await told.aclose()
+        assert {left.pid for left in recorded(home)} == before
+        (place / "worker.py").write_text(good)
+        told = restarts.ask(home, ["two"])
+        assert await anext(told) == {"names": ["two"]}
+        assert (await anext(told))["name"] == "two"
+        await told.aclose()
+        assert await words(environment, "left") == [b"two"]
+        assert not list((home / "restarts").iterdir())
+        (stranger,) = [line async for line in restarts.ask(home, ["three"])]
+        assert stranger == {"error": "There is no program three."}
+
+
+async def test_who_asks_hears_of_the_end_of_the_runner(place: Path) -> None:
+    home = place / "home"
+    async with running(place, home) as (process, _):
+        (place / "worker.py").write_text("import time; time.sleep(600)")  # is never ready
+        told = restarts.ask(home, [])
+        await anext(told)
+        processes = recorded(home)
+        process.kill()
+        with pytest.raises(StackError, match="has ended"):
+            await anext(told)
+        await process.wait()
+        await eventually(lambda: not alive(processes))
+    with pytest.raises(StackError, match="No VokeTag runs"):
+        await anext(restarts.ask(home, []))
+
+
+async def test_a_terminal_that_has_gone_stops_everything(place: Path) -> None:
+    master, slave = os.openpty()
+    process = await start(place, place / "home", stdin=slave)
+    os.close(slave)
+    try:
+        await announced(process)
+        os.close(master)
+        process.send_signal(signal.SIGHUP)
+        _, errors = await asyncio.wait_for(process.communicate(), 20)
+        assert (process.returncode, errors) == (0, b"")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 async def test_a_signal_during_the_start_ends_it(place: Path) -> None:
