@@ -55,7 +55,7 @@ class Floor:
         self.port = free_port()
         self.supervisor = Supervisor(self.home, os.environ, self.reports.append, self.output.append)
 
-    async def start(self, ready_timeout_s: float = 20.0) -> None:
+    async def start(self, ready_timeout_s: float = 20.0, stop_grace_s: float = 10.0) -> None:
         argv = (sys.executable, "-c", SERVER, str(self.bad))
         await self.supervisor.start(
             Program(
@@ -63,6 +63,7 @@ class Floor:
                 argv,
                 tells_ready=True,
                 ready_timeout_s=ready_timeout_s,
+                stop_grace_s=stop_grace_s,
                 listen=("127.0.0.1", self.port),
             )
         )
@@ -103,6 +104,19 @@ async def test_f9_a_successor_takes_over_once_it_is_ready(floor: Floor) -> None:
     await floor.supervisor.kill("scan")  # it is kept as its predecessor was
     assert await floor.answers() not in (first, second)
     assert floor.reports == ["scan died (signal 9), started again in 0.1 s"]
+
+
+async def test_f9_connections_that_wait_for_the_predecessor_are_the_successors(
+    floor: Floor,
+) -> None:
+    await floor.start(stop_grace_s=0.2)
+    first = floor.pid
+    os.kill(first, signal.SIGSTOP)  # it accepts nothing any more: they wait in the queue
+    waiting = [asyncio.create_task(floor.answers()) for _ in range(20)]
+    await floor.supervisor.replace("scan")
+    assert floor.pid != first
+    assert set(await asyncio.gather(*waiting)) == {floor.pid}
+    assert floor.reports == ["scan did not stop in 0.2 s: killed"]
 
 
 @pytest.mark.parametrize(("version", "reason"), [("no", "exit status 1"), ("", "not ready in 1 s")])
