@@ -53,15 +53,7 @@ async def run(
     `show` is given what the programs print, line by line.
     """
     stop, again = until or asyncio.Event(), asyncio.Event()
-    terminal = next((number for number in range(3) if os.isatty(number)), None)
-
-    def hang_up() -> None:
-        (again if terminal is None or os.isatty(terminal) else stop).set()
-
-    loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    _heed_signals(stop, again)
     stack = Stack(home, environ, binaries=binaries, report=report)
     serving = asyncio.create_task(_serve(stack, procfile, prepare, ready, announce, show, again))
     asked = asyncio.create_task(stop.wait())
@@ -72,9 +64,22 @@ async def run(
         serving.cancel()
         await asyncio.wait([serving])
         for number in (*STOP_SIGNALS, signal.SIGHUP):
-            loop.remove_signal_handler(number)
+            asyncio.get_running_loop().remove_signal_handler(number)
     if not serving.cancelled():
         serving.result()
+
+
+def _heed_signals(stop: asyncio.Event, again: asyncio.Event) -> None:
+    """Set the event that a signal asks for."""
+    terminal = next((number for number in range(3) if os.isatty(number)), None)
+
+    def hang_up() -> None:
+        (again if terminal is None or os.isatty(terminal) else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
 
 
 async def _serve(
