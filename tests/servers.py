@@ -14,9 +14,9 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 import asyncpg
 
+from voketag.records.migrations import migrate
 from voketag.stack.stack import Binaries, Stack
 
-SCHEMA = Path(__file__).parents[1] / "schema.sql"
 TEMPLATE = "voketag_template"
 Result = TypeVar("Result")
 
@@ -131,7 +131,7 @@ async def apply_schema(url: str) -> None:
     """Make the tables in an empty database."""
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(SCHEMA.read_text())
+        await migrate(connection)
     finally:
         await connection.close()
 

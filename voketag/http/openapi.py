@@ -121,11 +121,11 @@ def _problems(route: Route) -> set[int]:
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
     parameters = []
     for name in _PARAMETER.findall(route.path):
-        schema = (
-            {"type": "string", "format": "uuid"}
-            if name == "id" or name.endswith("_id")
-            else {"type": "string"}
-        )
+        schema = {"type": "string"}
+        if name in route.patterns:
+            schema["pattern"] = f"^{route.patterns[name]}$"
+        elif name == "id" or name.endswith("_id"):
+            schema["format"] = "uuid"
         parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     return parameters
 

@@ -17,8 +17,9 @@ class Route:
     """One HTTP route: what it answers with, for the server and for the OpenAPI document.
 
     `answers` maps each success status to the type of its body, or to a media type for one that is
-    not JSON, or to None for no body. `problems` are the error statuses that this route adds to
-    those every route of its kind has.
+    not JSON, or to None for no body. `patterns` says what a parameter of the path looks like, where
+    not every segment will do: any other path is none of this route's. `problems` are the error
+    statuses that this route adds to those every route of its kind has.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -29,6 +30,7 @@ class Route:
     body: Any = None
     body_required: bool = True
     query: Any = None
+    patterns: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
     problems: Sequence[int] = ()
     security: Literal["factory", "admin"] | None = None

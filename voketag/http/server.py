@@ -25,6 +25,8 @@ from voketag.settings import Settings
 
 RETRY_AFTER_S = 1
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_SEGMENT = "[^/]+"  # with braces, as the names of streams have them: aiohttp's own takes none
 _STREAMED = ("text/event-stream", "application/x-ndjson")
 _REQUEST_ID_KEY = web.RequestKey("request_id", str)
 
@@ -135,9 +137,16 @@ def application(
 
     for route in (*routes, *shared):
         for method in _methods(route):
-            app.router.add_route(method, route.path, route.handler, expect_handler=_expect)
+            app.router.add_route(method, _path(route), route.handler, expect_handler=_expect)
     app.router.add_get("/openapi.json", serve_document)
     return app
+
+
+def _path(route: Route) -> str:
+    """A route's path as aiohttp wants it."""
+    return _PARAMETER.sub(
+        lambda found: f"{{{found[1]}:{route.patterns.get(found[1], _SEGMENT)}}}", route.path
+    )
 
 
 def _methods(route: Route) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from aiohttp import web
 from voketag import metrics, topology
 from voketag.errors import Unavailable
 from voketag.http.server import application, serve
-from voketag.ops import api_factories, api_figures, api_reports, dashboard, live
+from voketag.ops import api_dead, api_factories, api_figures, api_reports, dashboard, live
 from voketag.ops.access import guarded
 from voketag.process import Wires, open_wires
 from voketag.readiness import tell_ready
@@ -43,6 +43,7 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
         *api_factories.routes(wires),
         *api_figures.routes(wires),
         *api_reports.routes(wires),
+        *api_dead.routes(wires),
         *live.routes(watched),
         *dashboard.routes(),
     ]

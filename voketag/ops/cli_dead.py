@@ -44,7 +44,7 @@ def list_letters(stream: str | None, count: int) -> None:
 
     async def work() -> None:
         found = instance.find(os.environ)
-        names = letters.streams_of(found, stream)
+        names = letters.streams_of(found.shards, stream)
         async with letters.opened(found) as redis:
             totals = await dead_letters.counts(redis, names)
             for name in names:
@@ -67,7 +67,7 @@ def show(stream: str, entry_id: str) -> None:
 
     async def work() -> None:
         found = instance.find(os.environ)
-        (name,) = letters.streams_of(found, stream)
+        (name,) = letters.streams_of(found.shards, stream)
         async with letters.opened(found) as redis:
             for letter in await letters.chosen(redis, name, (entry_id,)):
                 click.echo("\n".join(letters.description(letter)))
@@ -133,7 +133,7 @@ def _act(
 
     async def work() -> bool:
         found = instance.find(os.environ)
-        (name,) = letters.streams_of(found, stream)
+        (name,) = letters.streams_of(found.shards, stream)
         async with letters.opened(found) as redis:
             chosen = (
                 await letters.letters(redis, name)

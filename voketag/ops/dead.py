@@ -55,9 +55,11 @@ async def opened(instance: Instance) -> AsyncIterator[Redis]:
         await redis.aclose()
 
 
-def streams_of(instance: Instance, name: str | None) -> list[str]:
-    """The stream called `name`, with or without `:dead`; every stream for None."""
-    known = events.all_streams(instance.shards)
+def streams_of(shards: int, name: str | None) -> list[str]:
+    """The stream called `name`, with or without `:dead`; every stream for None. Raises
+    NoSuchLetter.
+    """
+    known = events.all_streams(shards)
     if name is None:
         return known
     stream = name.removesuffix(DEAD_SUFFIX)
@@ -82,9 +84,7 @@ async def chosen(redis: Redis, stream: str, entry_ids: tuple[str, ...]) -> list[
     """These dead letters of a stream. Raises NoSuchLetter for an id that is not there."""
     found = []
     for entry_id in entry_ids:
-        left, _, right = entry_id.partition("-")
-        valid = left.isdigit() and right.isdigit()
-        letter = await dead_letters.find(redis, stream, entry_id) if valid else None
+        letter = await dead_letters.find(redis, stream, entry_id)
         if letter is None:
             where = dead_letters.dead_stream(stream)
             raise NoSuchLetter(f"{where} has no entry {entry_id}; `voketag dead list` shows them.")
@@ -108,7 +108,7 @@ async def act_on_all(
     all_there = True
     try:
         for letter in chosen:
-            done = await act(redis, database, action, letter, reason)
+            done = await act(redis, database, action, letter, reason, via="cli")
             all_there = all_there and not done.gone
             if done.gone:
                 say(f"{letter.entry_id}  is not there any more: nothing was done")
@@ -122,7 +122,13 @@ async def act_on_all(
 
 
 async def act(
-    redis: Redis, database: Database, action: Action, letter: DeadLetter, reason: str | None
+    redis: Redis,
+    database: Database,
+    action: Action,
+    letter: DeadLetter,
+    reason: str | None,
+    *,
+    via: audit.Door,
 ) -> Done:
     """Put a dead letter back, or throw it away, having written that down.
 
@@ -136,6 +142,7 @@ async def act(
             action=action,
             reason=reason,
             event=preserved(letter.fields),
+            via=via,
         )
     new_id, gone = None, False
     if action == "redrive":
@@ -162,6 +169,16 @@ def preserved(fields: Mapping[str, bytes]) -> bytes:
     return msgspec.json.encode(kept)
 
 
+def readable(value: bytes) -> Any:
+    """A field of a dead letter for a person: its JSON without what could lead to somebody, or, of
+    what is not JSON, the text as Python writes it.
+    """
+    try:
+        return _without_personal(msgspec.json.decode(value))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return value.decode() if value.isascii() and value.decode().isprintable() else repr(value)
+
+
 def summary(letter: DeadLetter) -> str:
     """A dead letter as one line."""
     at = identifiers.rfc3339(identifiers.time_of_ms(letter.buried_at_ms))
@@ -185,11 +202,10 @@ def description(letter: DeadLetter) -> Iterator[str]:
 
 def _laid_out(value: bytes) -> str:
     """A field as indented JSON where it is JSON, else as it is."""
-    try:
-        known = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return value.decode() if value.isascii() and value.decode().isprintable() else repr(value)
-    return msgspec.json.format(msgspec.json.encode(_without_personal(known)), indent=2).decode()
+    known = readable(value)
+    if isinstance(known, str):
+        return known
+    return msgspec.json.format(msgspec.json.encode(known), indent=2).decode()
 
 
 def _without_personal(value: Any) -> Any:

@@ -8,6 +8,8 @@ from uuid import UUID
 from voketag import identifiers
 from voketag.records.database import Connection
 
+Door = Literal["api", "cli"]
+
 
 async def note(
     connection: Connection,
@@ -17,21 +19,24 @@ async def note(
     action: Literal["redrive", "drop"],
     reason: str | None,
     event: bytes,
+    via: Door,
 ) -> UUID:
     """Write down what is about to be done to a dead letter, with all it holds; gives the row's id.
 
-    `stream` is the one it was in, `entry_id` its id among the dead letters.
+    `stream` is the one it was in, `entry_id` its id among the dead letters;
+    `via` says through which door whoever does it came.
     """
     audit_id = identifiers.new_id()
     await connection.execute(
-        "INSERT INTO dead_letter_audit (audit_id, stream, entry_id, action, reason, event) "
-        "VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO dead_letter_audit (audit_id, stream, entry_id, action, reason, event, via) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
         audit_id,
         stream,
         entry_id,
         action,
         reason,
         event,
+        via,
     )
     return audit_id
 

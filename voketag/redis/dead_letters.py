@@ -6,6 +6,7 @@ never in both and never in none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from redis.asyncio import Redis
 from voketag.events import DEAD_SUFFIX
 from voketag.redis.connection import redis_errors
 
+ENTRY_ID_PATTERN = "[0-9]{1,20}-[0-9]{1,20}"
+_ENTRY_ID = re.compile(ENTRY_ID_PATTERN)
 _MARK = "dead_"
 
 # Publishes the original fields again and takes the dead entry away; gives the new entry's id, or
@@ -57,6 +60,21 @@ class DeadLetter:
         return int(self.entry_id.partition("-")[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How many dead letters a stream has, and the oldest of them."""
+
+    count: int
+    oldest: DeadLetter | None
+
+
+def is_entry_id(text: str) -> bool:
+    """Whether this is the id of a stream entry: two numbers of 64 bits."""
+    if _ENTRY_ID.fullmatch(text) is None:
+        return False
+    return all(int(number) < 1 << 64 for number in text.split("-"))
+
+
 def dead_stream(stream: str) -> str:
     """Where the dead letters of a stream are."""
     return stream + DEAD_SUFFIX
@@ -71,6 +89,19 @@ async def counts(redis: Redis, streams: Sequence[str]) -> dict[str, int]:
     return dict(zip(streams, lengths, strict=True))
 
 
+async def heads(redis: Redis, streams: Sequence[str]) -> dict[str, Head]:
+    """How many dead letters each stream has, and its oldest."""
+    async with redis_errors(), redis.pipeline(transaction=False) as pipeline:
+        for stream in streams:
+            pipeline.xlen(dead_stream(stream))
+            pipeline.xrange(dead_stream(stream), count=1)
+        replies = await pipeline.execute()
+    return {
+        stream: Head(count, _letter(stream, *first[0]) if first else None)
+        for stream, count, first in zip(streams, replies[::2], replies[1::2], strict=True)
+    }
+
+
 async def oldest(redis: Redis, stream: str, count: int, after: str = "") -> list[DeadLetter]:
     """Up to `count` dead letters of a stream, the oldest first, from the one after id `after`."""
     low = f"({after}" if after else "-"
@@ -80,7 +111,9 @@ async def oldest(redis: Redis, stream: str, count: int, after: str = "") -> list
 
 
 async def find(redis: Redis, stream: str, entry_id: str) -> DeadLetter | None:
-    """The dead letter with this id, None where there is none."""
+    """The dead letter with this id, None where there is none, or the id is none."""
+    if not is_entry_id(entry_id):
+        return None
     async with redis_errors():
         entries: Any = await redis.xrange(dead_stream(stream), min=entry_id, max=entry_id)
     return _letter(stream, *entries[0]) if entries else None

@@ -203,6 +203,24 @@ async def test_f26_burying_moves_an_entry_with_its_bytes_and_the_reason(owner: S
     assert await pending_in(owner.redis) == 0
 
 
+async def test_f26_burying_whose_reply_was_lost_leaves_one_dead_letter(redis_url: str) -> None:
+    async with (
+        cutting_proxy(redis_url) as (proxy, url),
+        streams_of(url, "a") as streams,
+    ):
+        await streams.ensure_group(STREAM, GROUP)
+        assert await streams.own(STREAM, GROUP, LEASE_MS)
+        await streams.publish(STREAM, {"n": b"1"})
+        (entry,) = await take(streams)
+        proxy.lose_reply_to = b"dead_error"
+        with pytest.raises(Unavailable):
+            await streams.bury(GROUP, entry, "no", 1)
+        assert proxy.cuts == 1
+        await streams.bury(GROUP, entry, "no", 1)
+        assert len(await entries_in(streams.redis, STREAM + ":dead")) == 1
+        assert await pending_in(streams.redis) == 0
+
+
 async def test_f14_an_entry_deleted_while_pending_is_told_from_others(owner: Streams) -> None:
     ids = [await owner.publish(STREAM, {"n": b"1"}) for _ in range(2)]
     await take(owner)
