@@ -14,7 +14,7 @@ import click
 import pytest
 
 from tests.source import OUTSIDE, PACKAGES, REPOSITORY, files, imports, modules
-from voketag import topology
+from voketag import metrics, topology
 from voketag.ops.cli import main
 from voketag.stack.program import read_procfile
 
@@ -263,6 +263,15 @@ def test_no_other_variable_is_spoken_of() -> None:
                 spoken = set(re.findall(r"VOKETAG_[A-Z][A-Z_]*[A-Z]", node.value))
                 wrong += [f"{name}: {other}" for other in spoken - known]
     assert wrong == []
+
+
+def test_every_alarm_goes_by_metrics_that_exist_and_every_gauge_has_one() -> None:
+    spoken = set(re.findall(r"voketag_[a-z_]+", (REPOSITORY / "docs" / "alerts.md").read_text()))
+    suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
+    families = list(metrics.REGISTRY.collect())
+    samples = {family.name + suffix for family in families for suffix in suffixes[family.type]}
+    assert spoken <= samples
+    assert {family.name for family in families if family.type == "gauge"} <= spoken
 
 
 def commands(command: click.Command, path: str) -> Iterator[str]:

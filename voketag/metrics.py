@@ -90,6 +90,56 @@ DEFAULT_PARTITION_ROWS = Gauge(
     "Rows in a DEFAULT partition; anything but 0 means a missing partition.",
     registry=REGISTRY,
 )
+# How the streams stand, as ops reads it from Redis when it is asked for its metrics. What is not
+# known is left out, never 0.
+STREAM_LENGTH = Gauge(
+    "voketag_stream_length", "Entries in a stream.", ("stream",), registry=REGISTRY
+)
+DEAD_LETTERS = Gauge(
+    "voketag_dead_letters",
+    "Entries that were given up and wait for somebody to look.",
+    ("stream",),
+    registry=REGISTRY,
+)
+GROUP_LAG = Gauge(
+    "voketag_group_lag",
+    "Entries not delivered to a group yet; absent where Redis does not know.",
+    ("stream", "group"),
+    registry=REGISTRY,
+)
+GROUP_PENDING = Gauge(
+    "voketag_group_pending",
+    "Entries delivered to a group and not acknowledged.",
+    ("stream", "group"),
+    registry=REGISTRY,
+)
+OLDEST_UNACKED_SECONDS = Gauge(
+    "voketag_oldest_unacked_seconds",
+    "Age of the oldest entry that a group has not finished, 0 where there is none.",
+    ("stream", "group"),
+    registry=REGISTRY,
+)
+GROUP_PROCESSES = Gauge(
+    "voketag_group_processes",
+    "Living processes of a registered group.",
+    ("group",),
+    registry=REGISTRY,
+)
+UNREGISTERED_GROUPS = Gauge(
+    "voketag_unregistered_groups",
+    "Groups of a stream that are none of ours: trimming does not wait for them.",
+    ("stream",),
+    registry=REGISTRY,
+)
+OF_STREAMS = (
+    STREAM_LENGTH,
+    DEAD_LETTERS,
+    GROUP_LAG,
+    GROUP_PENDING,
+    OLDEST_UNACKED_SECONDS,
+    GROUP_PROCESSES,
+    UNREGISTERED_GROUPS,
+)
 
 Sample = tuple[str, dict[str, str], float]
 _samples = msgspec.json.Decoder(list[Sample])

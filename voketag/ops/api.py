@@ -14,9 +14,11 @@ from voketag.errors import Unavailable
 from voketag.http.server import application, serve
 from voketag.ops import api_dead, api_factories, api_figures, api_reports, dashboard, live
 from voketag.ops.access import guarded
+from voketag.ops.stream_metrics import show
+from voketag.ownership import LEASE_MS
 from voketag.process import Wires, open_wires
 from voketag.readiness import tell_ready
-from voketag.redis.stream_status import process_metrics
+from voketag.redis.stream_status import process_metrics, read_status
 from voketag.settings import Settings
 
 log = structlog.get_logger()
@@ -26,16 +28,21 @@ log = structlog.get_logger()
 async def opened(wires: Wires) -> AsyncIterator[web.Application]:
     """The ops service, with what it does beside answering."""
 
+    groups = topology.groups_of(wires.settings.shards)
+
     async def ready() -> None:
         await wires.streams.ping()
         await wires.database.ping()
 
     async def read_metrics() -> bytes:
+        redis = wires.streams.redis
         try:
-            left = await process_metrics(wires.streams.redis, topology.CONSUMERS)
+            left = await process_metrics(redis, topology.CONSUMERS)
+            show(await read_status(redis, groups, LEASE_MS))
         except Unavailable as error:
             log.warning("unavailable", route="/metrics", error=str(error))
             left = {}
+            show(())
         return metrics.exposition(left)
 
     watched = live.Live(wires)

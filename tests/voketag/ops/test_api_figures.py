@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.administration import Admin, admin_on
 from tests.factory_floor import running, store_product, until
-from voketag import events, identifiers
+from tests.servers import Servers
+from voketag import events, identifiers, topology
 from voketag.consumer import Consumer
 from voketag.records import reports, stats
 from voketag.redis.connection import Command
@@ -76,6 +77,75 @@ async def test_f17_a_stranger_among_the_groups_is_shown_as_one(admin: Admin) -> 
     groups = _groups(await admin.ask("GET", "/v1/streams"), events.NOTICES)
     assert groups["curious"]["registered"] is False
     assert groups["notify"]["registered"] is True
+
+
+async def _gauges(admin: Admin) -> dict[tuple[str, ...], float]:
+    """The gauges as Prometheus reads them, by name without its prefix, stream and group."""
+    async with admin.session.get("/metrics") as response:
+        families = list(text_string_to_metric_families(await response.text()))
+    return {
+        (
+            sample.name.removeprefix("voketag_"),
+            *(sample.labels[label] for label in ("stream", "group") if label in sample.labels),
+        ): sample.value
+        for family in families
+        for sample in family.samples
+        if family.type == "gauge"
+    }
+
+
+async def test_f24_prometheus_is_told_how_the_streams_stand(admin: Admin) -> None:
+    streams, stream = admin.wires.streams, events.scans(0)
+    gauges = await _gauges(admin)
+    assert gauges["stream_length", stream] == 0
+    assert gauges["group_processes", "score"] == 0
+    assert ("group_lag", stream, "score") not in gauges  # not known, so not 0
+
+    old_ms = time.time_ns() // 1_000_000 - 60_000
+    for n in range(4):
+        await streams.redis.xadd(stream, {"v": "1"}, id=f"{old_ms + n}-0")
+    await streams.ensure_group(stream, "score")
+    assert await streams.own(stream, "score", 60_000)
+    now_ms = time.time_ns() // 1_000_000
+    await streams.redis.zadd(topology.members_key("score"), {"a process": now_ms + 60_000})
+    entries = await streams.read(stream, "score", pending=False, count=2)
+    await streams.bury("score", entries[0], "of no use", 1)
+    gauges = await _gauges(admin)
+    assert gauges["stream_length", stream] == 4
+    assert gauges["dead_letters", stream] == 1
+    assert gauges["dead_letters", events.scans(1)] == 0
+    assert gauges["group_lag", stream, "score"] == 2
+    assert gauges["group_pending", stream, "score"] == 1
+    assert 60 <= gauges["oldest_unacked_seconds", stream, "score"] < 90
+    assert gauges["group_processes", "score"] == 1
+
+    await streams.redis.xgroup_setid(stream, "score", entries[1].entry_id)
+    await streams.redis.xdel(stream, f"{old_ms + 2}-0")  # now Redis cannot say what is left
+    gauges = await _gauges(admin)
+    assert ("group_lag", stream, "score") not in gauges
+
+
+async def test_f17_prometheus_is_told_of_a_stranger_and_that_it_has_gone(admin: Admin) -> None:
+    await admin.wires.streams.ensure_group(events.NOTICES, "curious")
+    gauges = await _gauges(admin)
+    assert gauges["unregistered_groups", events.NOTICES] == 1
+    assert gauges["unregistered_groups", events.ROOTS] == 0
+    assert ("group_processes", "curious") not in gauges
+    assert gauges["group_pending", events.NOTICES, "curious"] == 0
+    await admin.wires.streams.redis.xgroup_destroy(events.NOTICES, "curious")
+    gauges = await _gauges(admin)
+    assert gauges["unregistered_groups", events.NOTICES] == 0
+    assert ("group_pending", events.NOTICES, "curious") not in gauges
+
+
+async def test_f24_what_cannot_be_read_is_not_told_as_it_was(
+    admin: Admin, servers: Servers
+) -> None:
+    assert ("stream_length", events.ROOTS) in await _gauges(admin)
+    await servers.stop("redis")
+    assert not any(name[0] in ("stream_length", "group_processes") for name in await _gauges(admin))
+    await servers.start("redis")
+    assert ("stream_length", events.ROOTS) in await _gauges(admin)
 
 
 async def test_living_processes_are_counted_and_leave_their_metrics(admin: Admin) -> None:

@@ -1,0 +1,30 @@
+"""How the streams stand, as metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voketag import metrics
+from voketag.redis.stream_status import StreamStatus
+
+
+def show(streams: Sequence[StreamStatus]) -> None:
+    """Set the gauges of the streams to these figures, and to nothing else: what is not known, or
+    not there any more, must not stay as it was.
+    """
+    for gauge in metrics.OF_STREAMS:
+        gauge.clear()
+    for status in streams:
+        stream = status.stream
+        metrics.STREAM_LENGTH.labels(stream).set(status.length)
+        metrics.DEAD_LETTERS.labels(stream).set(status.dead)
+        strangers = [group for group in status.groups if not group.registered]
+        metrics.UNREGISTERED_GROUPS.labels(stream).set(len(strangers))
+        for group in status.groups:
+            labels = (stream, group.group)
+            metrics.GROUP_PENDING.labels(*labels).set(group.pending)
+            metrics.OLDEST_UNACKED_SECONDS.labels(*labels).set(group.oldest_unacked_s)
+            if group.lag is not None:
+                metrics.GROUP_LAG.labels(*labels).set(group.lag)
+            if group.registered:
+                metrics.GROUP_PROCESSES.labels(group.group).set(group.consumers)
