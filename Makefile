@@ -11,7 +11,7 @@ COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hash
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 DEBIAN_REDIS ?= /usr/bin/redis-server
 DEBIAN_POSTGRES ?= $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
-CODE := voketag consumers producers chaos tests benchmarks
+CODE := voketag consumers producers chaos soak tests benchmarks
 
 # npm and node from PATH if both are there, else the ones in the PyPI wheel.
 ifneq ($(and $(shell command -v node),$(shell command -v npm)),)
@@ -32,7 +32,7 @@ FAILURE_MODES := $(filter F%,$(MAKECMDGOALS))
 NAMED := $(shell echo "$(FAILURE_MODES)" | sed 's/F[0-9]*/_&_/g; s/ / or /g')
 SELECTED := $(if $(FAILURE_MODES),-v -k "$(NAMED)")
 
-.PHONY: help run demo test test-debian chaos lint format lock clean
+.PHONY: help run demo test test-debian chaos soak lint format lock clean
 .DEFAULT_GOAL := help
 # Two pips at once in one environment would break it.
 .NOTPARALLEL:
@@ -56,6 +56,9 @@ test-debian: $(DEV_STAMP) $(NPM_STAMP) ## the same against Debian's redis-server
 
 chaos: $(RUN_STAMP) $(NPM_STAMP) ## kill and break a stack of its own under load, then audit it: KILLS=25 SEED= RATE=100
 	@$(PY) -m chaos --kills $(or $(KILLS),25) --rate $(or $(RATE),100) $(if $(SEED),--seed $(SEED))
+
+soak: $(RUN_STAMP) $(NPM_STAMP) ## see that memory stays flat under load; draws docs/memory.svg: MINUTES=10 RATE=200
+	@$(PY) -m soak --minutes $(or $(MINUTES),10) --rate $(or $(RATE),200)
 
 lint: $(DEV_STAMP) ## ruff check, ruff format --check, mypy --strict
 	$(PY) -m ruff check .
