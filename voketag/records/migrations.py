@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import structlog
-
 from voketag.records.database import Connection
 from voketag.records.locks import Lock
 
 ROOT = Path(__file__).resolve().parents[2]
-log = structlog.get_logger()
 
 
 async def migrate(connection: Connection, root: Path = ROOT) -> list[str]:
@@ -40,7 +37,6 @@ async def migrate(connection: Connection, root: Path = ROOT) -> list[str]:
                     "INSERT INTO schema_migrations (file) VALUES ($1)", file.name
                 )
             applied.append(file.name)
-            log.info("migrated", file=file.name)
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", Lock.MIGRATION)
     return applied
