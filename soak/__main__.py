@@ -66,7 +66,9 @@ async def _measured(
     begun_s = clock()
     running = asyncio.create_task(load.run(for_s))
     try:
-        while not running.done():
+        ended = False
+        while not ended:
+            ended = running.done()  # the last sample is taken when all is answered
             found = await samples.read_sample(redis, settings.shards, home, clock() - begun_s)
             measured.append(found)
             if len(measured) % SAID_EVERY == 0:

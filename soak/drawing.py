@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-WIDTH, LEFT, RIGHT, TOP, PANEL, GAP = 960, 84, 24, 78, 220, 62
+WIDTH, LEFT, RIGHT, TOP, PANEL, GAP = 960, 84, 24, 92, 220, 70
 COLOURS = ("#1f7fd1", "#d2691e", "#2e9e5b", "#a64ac9")
 _STYLE = (
     "text{fill:#1b2733}.n{fill:#51606f;font-size:13px}.bg{fill:#fff}.g{stroke:#dde3ea}"
@@ -68,7 +68,7 @@ def _panel(panel: Panel, top: int, end_s: float, colour: int) -> list[str]:
         parts[-1] += f"{number * step_s:g}</text>"
     parts.append(f'<line class="a" x1="{LEFT}" x2="{LEFT}" y1="{top}" y2="{bottom}"/>')
     parts.append(f'<line class="a" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{bottom}" y2="{bottom}"/>')
-    parts.append(f'<text class="n" x="{LEFT}" y="{top - 8}" text-anchor="end">')
+    parts.append(f'<text class="n" x="{LEFT}" y="{top - 20}" text-anchor="end">')
     parts[-1] += f"{escape(panel.unit)}</text>"
     parts.append(f'<text class="n" x="{WIDTH - RIGHT}" y="{bottom + 36}" text-anchor="end">')
     parts[-1] += "minutes</text>"
@@ -80,8 +80,8 @@ def _panel(panel: Panel, top: int, end_s: float, colour: int) -> list[str]:
         )
         parts.append(f'<path stroke="{stroke}" d="M{" L".join(spots)}"/>')
         key = LEFT + 20 + 240 * number
-        parts.append(f'<rect x="{key}" y="{top - 17}" width="16" height="4" fill="{stroke}"/>')
-        parts.append(f'<text class="n" x="{key + 22}" y="{top - 11}">{escape(line.name)}</text>')
+        parts.append(f'<rect x="{key}" y="{top - 26}" width="16" height="4" fill="{stroke}"/>')
+        parts.append(f'<text class="n" x="{key + 22}" y="{top - 20}">{escape(line.name)}</text>')
     return parts
 
 

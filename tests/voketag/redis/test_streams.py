@@ -212,6 +212,7 @@ async def test_f26_burying_whose_reply_was_lost_leaves_one_dead_letter(redis_url
         assert await streams.own(STREAM, GROUP, LEASE_MS)
         await streams.publish(STREAM, {"n": b"1"})
         (entry,) = await take(streams)
+        await streams.complete(GROUP, [Entry(STREAM, "0-1", None)])  # the script is known now
         proxy.lose_reply_to = b"dead_error"
         with pytest.raises(Unavailable):
             await streams.bury(GROUP, entry, "no", 1)
