@@ -159,7 +159,7 @@ async def refuse_silent_servers(environ: Mapping[str, str], settings: Settings) 
 
 async def migrate(database_url: str) -> list[str]:
     """Bring a database to this program's schema; gives the files of migrations/ applied now."""
-    database = await Database.open(database_url, most=1)
+    database = await Database.open(database_url, most=1, command_timeout_s=migrations.TIMEOUT_S)
     try:
         async with database.connection() as connection:
             return await migrations.migrate(connection)

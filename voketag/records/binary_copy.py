@@ -8,10 +8,17 @@ in the PostgreSQL manual under COPY, "Binary Format".
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
 
 from voketag.records.database import Connection
 
 COPY_TIMEOUT_S = 120.0
+NULL = b"\xff\xff\xff\xff"
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # Postgres's
+_MICROSECOND = timedelta(microseconds=1)
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)  # no flags, no header extension
 _TRAILER = b"\xff\xff"
 
@@ -26,15 +33,42 @@ def field(value: bytes) -> bytes:
     return len(value).to_bytes(4, "big") + value
 
 
+def text(value: str) -> bytes:
+    """A column of type text."""
+    return field(value.encode())
+
+
+def smallint(value: int) -> bytes:
+    """A column of type smallint. Raises OverflowError for what does not fit."""
+    return field(value.to_bytes(2, "big", signed=True))
+
+
+def timestamptz(moment: datetime) -> bytes:
+    """A column of type timestamptz: microseconds."""
+    return field(((moment - _EPOCH) // _MICROSECOND).to_bytes(8, "big", signed=True))
+
+
+def jsonb(value: Any) -> bytes:
+    """A column of type jsonb: a version byte and the text."""
+    return field(b"\x01" + msgspec.json.encode(value))
+
+
 async def copy_rows(
-    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[bytes]
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Iterable[bytes],
+    timeout_s: float = COPY_TIMEOUT_S,
 ) -> None:
-    """Append rows, each `head` and one `field` for each column, in one COPY."""
+    """Append rows, each `head` and one `field` for each column, in one COPY.
+
+    What `rows` raises is raised before the server hears of anything.
+    """
     data = bytearray().join((_SIGNATURE, *rows, _TRAILER))
     await connection.copy_to_table(
         table,
         source=data,  # type: ignore[arg-type]  # takes buffers too; the stubs do not know it
         columns=columns,
         format="binary",
-        timeout=COPY_TIMEOUT_S,
+        timeout=timeout_s,
     )

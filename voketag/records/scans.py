@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from voketag import identifiers
+from voketag.errors import Rejected
 from voketag.events import Assessment, HistorySummary, Product, Reason, ScoredScan, Told
 from voketag.identifiers import rfc3339
+from voketag.records.binary_copy import (
+    NULL,
+    copy_rows,
+    field,
+    head,
+    jsonb,
+    smallint,
+    text,
+    timestamptz,
+)
 from voketag.records.database import Connection
 from voketag.risk.history import DEVICE_CHARACTERS, EMPTY, History, Sighting
 
@@ -35,6 +45,7 @@ _COLUMNS = (
     "history",
     "answered",
 )
+_HEAD = head(len(_COLUMNS))
 _NO_FACTORY = UUID(int=0)
 
 
@@ -139,7 +150,7 @@ async def store(connection: Connection, scans: Sequence[ScoredScan]) -> int:
     (a replay) everything goes through a temporary table and the known ones are left out. The
     statistics count the rows really inserted, so a replay changes nothing.
     """
-    rows = [_row(scan) for scan in scans]
+    rows = [_row(scan) for scan in scans]  # all of them, before the server hears of any
     try:
         async with connection.transaction():  # a savepoint: the failed COPY alone is undone
             await _copy(connection, "scan_events", rows)
@@ -155,12 +166,11 @@ async def store(connection: Connection, scans: Sequence[ScoredScan]) -> int:
     return len(stored)
 
 
-async def _store_new(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set[UUID]:
+async def _store_new(connection: Connection, rows: Sequence[bytes]) -> set[UUID]:
+    # Dropped with the transaction: behind PgBouncer the next one may run on another connection.
     await connection.execute(
-        "CREATE TEMPORARY TABLE IF NOT EXISTS incoming_scans (LIKE scan_events) "
-        "ON COMMIT DELETE ROWS"
+        "CREATE TEMPORARY TABLE incoming_scans (LIKE scan_events) ON COMMIT DROP"
     )
-    await connection.execute("TRUNCATE incoming_scans")
     await _copy(connection, "incoming_scans", rows)
     inserted = await connection.fetch(
         "INSERT INTO scan_events SELECT * FROM incoming_scans ON CONFLICT DO NOTHING "
@@ -169,30 +179,35 @@ async def _store_new(connection: Connection, rows: Sequence[tuple[Any, ...]]) ->
     return {row["scan_id"] for row in inserted}
 
 
-async def _copy(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    await connection.copy_records_to_table(
-        table, records=rows, columns=_COLUMNS, timeout=COPY_TIMEOUT_S
-    )
+async def _copy(connection: Connection, table: str, rows: Sequence[bytes]) -> None:
+    await copy_rows(connection, table, _COLUMNS, rows, COPY_TIMEOUT_S)
 
 
-def _row(scored: ScoredScan) -> tuple[Any, ...]:
+def _row(scored: ScoredScan) -> bytes:
+    """A scan as COPY takes it. Raises Rejected for one that no row can hold."""
+    try:
+        return _HEAD + b"".join(_fields(scored))
+    except (ValueError, OverflowError) as error:
+        raise Rejected(f"scan {scored.scan.scan_id} cannot be stored: {error}") from error
+
+
+def _fields(scored: ScoredScan) -> Iterator[bytes]:
+    """Each of _COLUMNS, in that order."""
     scan, product, assessment = scored.scan, scored.product, scored.assessment
-    return (
-        scan.scan_id,
-        None if product is None else product.product_id,
-        None if product is None else product.batch_id,
-        None if product is None else product.factory_id,
-        identifiers.at_time(scan.scan_id),
-        identifiers.time_of_ms(scan.received_at_ms),
-        assessment.verdict,
-        assessment.score,
-        assessment.reasons,
-        scan.country,
-        bytes.fromhex(scan.ip_hash),
-        bytes.fromhex(scan.fingerprint_hash),
-        scored.history,
-        scored.answered,
-    )
+    yield field(scan.scan_id.bytes)
+    yield NULL if product is None else field(product.product_id.bytes)
+    yield NULL if product is None else field(product.batch_id.bytes)
+    yield NULL if product is None else field(product.factory_id.bytes)
+    yield timestamptz(identifiers.at_time(scan.scan_id))
+    yield timestamptz(identifiers.time_of_ms(scan.received_at_ms))
+    yield text(assessment.verdict)
+    yield NULL if assessment.score is None else smallint(assessment.score)
+    yield jsonb(assessment.reasons)
+    yield NULL if scan.country is None else text(scan.country)
+    yield field(bytes.fromhex(scan.ip_hash))
+    yield field(bytes.fromhex(scan.fingerprint_hash))
+    yield NULL if scored.history is None else jsonb(scored.history)
+    yield NULL if scored.answered is None else jsonb(scored.answered)
 
 
 async def _count(connection: Connection, scans: Sequence[ScoredScan]) -> None:
