@@ -221,6 +221,33 @@ LANGUAGE sql IMMUTABLE STRICT AS $$
             || '00000000000000000000')::uuid
 $$;
 
+-- Makes the partition for the scans of one UTC month; gives 1 where it is new. Scans of that month
+-- that had to be stored in the DEFAULT partition would forbid it: they are moved, while writers wait.
+CREATE OR REPLACE FUNCTION ensure_scan_month(low timestamptz, high timestamptz) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    partition text := 'scan_events_' || to_char(low AT TIME ZONE 'UTC', 'YYYY_MM');
+BEGIN
+    IF to_regclass(partition) IS NOT NULL THEN
+        RETURN 0;
+    END IF;
+    IF NOT EXISTS (SELECT FROM scan_events_default WHERE scanned_at >= low AND scanned_at < high)
+    THEN
+        EXECUTE format('CREATE TABLE %I PARTITION OF scan_events FOR VALUES FROM (%L) TO (%L)',
+                       partition, low, high);
+        RETURN 1;
+    END IF;
+    LOCK TABLE scan_events IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('CREATE TABLE %I (LIKE scan_events INCLUDING ALL)', partition);
+    EXECUTE format('WITH moved AS (DELETE FROM scan_events_default WHERE scanned_at >= %L '
+                   'AND scanned_at < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
+                   low, high, partition);
+    EXECUTE format('ALTER TABLE scan_events ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                   partition, low, high);
+    RETURN 1;
+END
+$$;
+
 -- Makes the monthly partitions from the month of `since` to `months` after it; gives how many are
 -- new. The months are those of UTC whatever the session's time zone.
 CREATE OR REPLACE FUNCTION ensure_partitions(since timestamptz, months integer) RETURNS integer
@@ -228,7 +255,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     low timestamptz;
     high timestamptz;
-    suffix text;
+    partition text;
     made integer := 0;
 BEGIN
     FOR step IN 0..months LOOP
@@ -236,17 +263,30 @@ BEGIN
                AT TIME ZONE 'UTC';
         high := (date_trunc('month', since AT TIME ZONE 'UTC') + make_interval(months => step + 1))
                 AT TIME ZONE 'UTC';
-        suffix := to_char(low AT TIME ZONE 'UTC', 'YYYY_MM');
-        IF to_regclass('scan_events_' || suffix) IS NULL THEN
-            EXECUTE format('CREATE TABLE %I PARTITION OF scan_events FOR VALUES FROM (%L) TO (%L)',
-                           'scan_events_' || suffix, low, high);
-            made := made + 1;
-        END IF;
-        IF to_regclass('products_' || suffix) IS NULL THEN
+        made := made + ensure_scan_month(low, high);
+        partition := 'products_' || to_char(low AT TIME ZONE 'UTC', 'YYYY_MM');
+        IF to_regclass(partition) IS NULL THEN
             EXECUTE format('CREATE TABLE %I PARTITION OF products FOR VALUES FROM (%L) TO (%L)',
-                           'products_' || suffix, uuid7_floor(low), uuid7_floor(high));
+                           partition, uuid7_floor(low), uuid7_floor(high));
             made := made + 1;
         END IF;
+    END LOOP;
+    RETURN made;
+END
+$$;
+
+-- Makes the months that scans in the DEFAULT partition belong to; gives how many are new.
+CREATE OR REPLACE FUNCTION empty_default_partition() RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    low timestamp;
+    made integer := 0;
+BEGIN
+    FOR low IN SELECT DISTINCT date_trunc('month', scanned_at AT TIME ZONE 'UTC')
+               FROM scan_events_default
+    LOOP
+        made := made + ensure_scan_month(low AT TIME ZONE 'UTC',
+                                         (low + interval '1 month') AT TIME ZONE 'UTC');
     END LOOP;
     RETURN made;
 END

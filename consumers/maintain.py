@@ -53,15 +53,21 @@ def build(wires: Wires) -> Consumer:
     return Consumer("maintain", (), _no_entries, tick=Maintenance(wires).tick)
 
 
+def utc_now() -> datetime:
+    """The time by this machine's clock."""
+    return datetime.now(UTC)
+
+
 async def _no_entries(entries: Sequence[Entry]) -> Sequence[Command]:
     raise RuntimeError(f"maintain reads no stream and was given {len(entries)} entries")
 
 
 class Maintenance:
-    """The duties over their wires, and when each was done last."""
+    """The duties over their wires, and when each was done last. `now` is the time in UTC."""
 
-    def __init__(self, wires: Wires) -> None:
+    def __init__(self, wires: Wires, now: Callable[[], datetime] = utc_now) -> None:
         self._wires = wires
+        self._now = now
         self._done_s: dict[str, float] = {}
         self._announced_s: dict[UUID, float] = {}
         self.duties = (
@@ -124,7 +130,7 @@ class Maintenance:
         Where the register group still has an entry to finish that is as old as the batch, the
         batch may be in it or after it: it is left to wait.
         """
-        since = datetime.now(UTC) - ANNOUNCED_WITHIN
+        since = self._now() - ANNOUNCED_WITHIN
         async with self._wires.database.connection() as connection:
             pending = await batches.pending_since(connection, since)
         now_s = time.monotonic()
@@ -167,14 +173,14 @@ class Maintenance:
     async def ensure_partitions(self) -> None:
         """Have the months of scans and products ready long before anything falls into them."""
         async with self._wires.database.transaction() as connection:
-            since = datetime.now(UTC) - SCANS_LATE_BY
+            since = self._now() - SCANS_LATE_BY
             made = await partitions.ensure(connection, since, MONTHS_AHEAD)
         if made:
             log.info("partitions made", count=made)
 
     async def drop_partitions(self) -> None:
         """Drop the scans of months that ended longer ago than they are to be kept."""
-        oldest = months_before(datetime.now(UTC), self._wires.settings.retention_months)
+        oldest = months_before(self._now(), self._wires.settings.retention_months)
         async with self._wires.database.connection() as connection:
             months = await partitions.scan_months(connection)
         for partition, ended in months:
@@ -184,12 +190,18 @@ class Maintenance:
                 log.info("partition dropped", partition=partition)
 
     async def watch_default_partition(self) -> None:
-        """Rows in the DEFAULT partition would keep their month from being made: say so loudly."""
+        """Scans whose month was missing: say so loudly, make it and move them there.
+
+        Where a month is long past, its time to be dropped comes with the next round.
+        """
         async with self._wires.database.connection() as connection:
             rows = await partitions.default_rows(connection)
         metrics.DEFAULT_PARTITION_ROWS.set(rows)
         if rows:
             log.error("scans lie in the DEFAULT partition", rows=rows)
+            async with self._wires.database.transaction() as connection:
+                made = await partitions.empty_default(connection)
+            log.info("scans moved from the DEFAULT partition", months=made)
 
 
 def months_before(moment: datetime, months: int) -> datetime:

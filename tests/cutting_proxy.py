@@ -12,12 +12,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 class CuttingProxy:
     """Forwards bytes both ways until `lose_reply_to` is set: then the connection whose request
-    holds those bytes is cut once the server has answered it.
+    holds those bytes is cut once the server has answered it. A request that holds `freeze_at`
+    freezes everything, until `freezes_new` is taken back.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self._server_at = (host, port)
         self.lose_reply_to: bytes | None = None
+        self.freeze_at: bytes | None = None
         self.cuts = 0
         self.freezes_new = False
         self._open: set[asyncio.Event] = set()
@@ -71,6 +73,9 @@ class CuttingProxy:
         frozen: asyncio.Event,
     ) -> None:
         while data := await reader.read(65536):
+            if self.freeze_at is not None and self.freeze_at in data:
+                self.freeze_at, self.freezes_new = None, True
+                self.freeze()
             if frozen.is_set():
                 continue
             if self.lose_reply_to is not None and self.lose_reply_to in data:

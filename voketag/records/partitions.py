@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from voketag.records.database import Connection
@@ -11,6 +12,7 @@ from voketag.records.locks import Lock
 # What needs the exclusive lock of a partitioned table gives up after this; everyone who comes
 # later queues behind it while it waits.
 LOCK_TIMEOUT_MS = 2000
+MOVE_TIMEOUT_S = 120.0  # to move what lay in the DEFAULT partition, under that lock
 DEFAULT_COUNTED_MAX = 100_000
 _SCANS_OF_MONTH = re.compile(r"^scan_events_(\d{4})_(\d{2})$")
 
@@ -29,11 +31,36 @@ async def lock_maintenance(connection: Connection) -> bool:
 async def ensure(connection: Connection, since: datetime, months: int) -> int:
     """Make the monthly partitions from the month of `since` to `months` after it; how many are new.
 
-    Must run inside a transaction. Raises Unavailable where the tables are busy for too long.
+    Scans that had to be stored in the DEFAULT partition move to their month. Must run inside a
+    transaction. Raises Unavailable where the tables are busy for too long.
     """
     await _limit_waiting(connection)
-    made: int = await connection.fetchval("SELECT ensure_partitions($1, $2)", since, months)
+    made: int = await connection.fetchval(
+        "SELECT ensure_partitions($1, $2)", since, months, timeout=MOVE_TIMEOUT_S
+    )
     return made
+
+
+async def empty_default(connection: Connection) -> int:
+    """Make the months that scans in the DEFAULT partition belong to, and move them there; gives how
+    many months are new.
+
+    Must run inside a transaction. Raises Unavailable where the table is busy for too long.
+    """
+    await _limit_waiting(connection)
+    made: int = await connection.fetchval(
+        "SELECT empty_default_partition()", timeout=MOVE_TIMEOUT_S
+    )
+    return made
+
+
+async def missing(connection: Connection, months: Sequence[datetime]) -> list[str]:
+    """The partitions of scans and products that there should be for these months and are not."""
+    names = [f"{table}_{month:%Y_%m}" for month in months for table in ("scan_events", "products")]
+    rows = await connection.fetch(
+        "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL", names
+    )
+    return [row["name"] for row in rows]
 
 
 async def scan_months(connection: Connection) -> list[tuple[str, datetime]]:
