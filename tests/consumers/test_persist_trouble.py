@@ -128,11 +128,11 @@ async def test_f23_a_silent_postgres_is_waited_for(
     monkeypatch.setattr(scans, "COPY_TIMEOUT_S", 0.5)
     async with cutting_proxy(database_url) as (proxy, url), wires_of(redis_url, url) as wires:
         await publish(wires, [scored(number) for number in range(100)])
-        proxy.silent_at = b"COPY"
+        proxy.freeze_at = b"COPY"
         async with running(wires, persist.build(wires)):
-            await eventually(lambda: not proxy.flowing.is_set())
+            await eventually(lambda: proxy.freezes_new)
             await until_in_hand(wires)
-            proxy.flowing.set()
+            proxy.freezes_new = False
             await until_stored(wires, 100)
 
 
