@@ -31,4 +31,4 @@ async def _handle(wires: Wires, entries: Sequence[Entry]) -> Sequence[Command]:
 
 
 if __name__ == "__main__":
-    run_consumer(build, database=True)
+    run_consumer(build, database=True, partitions=True)

@@ -147,4 +147,4 @@ def _what_follows(batch: Blueprint) -> list[Command]:
 
 
 if __name__ == "__main__":
-    run_consumer(build, database=True)
+    run_consumer(build, database=True, partitions=True)

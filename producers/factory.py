@@ -14,6 +14,7 @@ from voketag.process import Wires, main, open_wires
 from voketag.readiness import tell_ready
 from voketag.redis.notice_feed import NoticeFeed
 from voketag.settings import Settings
+from voketag.start_checks import checked
 from voketag.tasks import end
 
 
@@ -40,7 +41,11 @@ async def opened(wires: Wires) -> AsyncIterator[Application]:
 
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """The factory process."""
-    async with open_wires(settings, database=True) as wires, opened(wires) as app:
+    async with (
+        open_wires(settings, database=True) as wires,
+        checked(wires, stopping),
+        opened(wires) as app,
+    ):
         await serve(app, settings, settings.factory_port, stopping, tell_ready)
 
 

@@ -41,6 +41,7 @@ from voketag.readiness import tell_ready
 from voketag.records import scans
 from voketag.redis.intake import REPLAY_WINDOW_S, Found, Limited, Unknown
 from voketag.settings import Settings
+from voketag.start_checks import checked
 from voketag.tasks import end
 
 FLUSH_EVERY_S = 1.0
@@ -213,7 +214,7 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
 
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """The scan process. It promises that an answered scan is kept, so it looks at Redis first."""
-    async with open_wires(settings, database=True) as wires:
+    async with open_wires(settings, database=True) as wires, checked(wires, stopping):
         if not settings.redis_may_lose:
             await wires.streams.refuse_forgetful(stopping)
         async with opened(wires) as app:

@@ -33,6 +33,7 @@ FRAME = {
     "process",
     "readiness",
     "stack",
+    "start_checks",
     "tasks",
     "watchdog",
 }

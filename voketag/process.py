@@ -25,6 +25,7 @@ from voketag.readiness import tell_ready
 from voketag.redis.intake import Intake
 from voketag.redis.streams import Streams
 from voketag.settings import Settings
+from voketag.start_checks import checked
 
 if TYPE_CHECKING:
     from voketag.chain.client import Chain
@@ -54,6 +55,16 @@ class Wires:
         if self._database is None:
             raise RuntimeError("this process did not open the database")
         return self._database
+
+    @property
+    def has_database(self) -> bool:
+        """Whether this process asked for Postgres."""
+        return self._database is not None
+
+    @property
+    def has_chain(self) -> bool:
+        """Whether this process asked for the chain."""
+        return self._chain is not None
 
     @property
     def chain(self) -> Chain:
@@ -95,13 +106,20 @@ def run_consumer(
     *,
     database: bool = False,
     chain: bool = False,
+    partitions: bool = False,
     lease_ms: int = LEASE_MS,
     stall_s: float = STALL_S,
 ) -> None:
-    """The main program of a consumer: runs until SIGTERM or SIGINT, finishes its batch, leaves."""
+    """The main program of a consumer: runs until SIGTERM or SIGINT, finishes its batch, leaves.
+
+    `partitions`: it stores rows that lie in monthly partitions, which must be there at its start.
+    """
 
     async def serve(settings: Settings, stopping: asyncio.Event) -> None:
-        async with open_wires(settings, database=database, chain=chain) as wires:
+        async with (
+            open_wires(settings, database=database, chain=chain) as wires,
+            checked(wires, stopping, partitions=partitions),
+        ):
             loop = Loop(build(wires), wires.streams, lease_ms=lease_ms, stall_s=stall_s)
             running = asyncio.create_task(loop.run())
             stopped = asyncio.create_task(stopping.wait())

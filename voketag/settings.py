@@ -44,6 +44,7 @@ class Settings:
     geo_database: Path | None
     datacenter_ranges: Path | None
     redis_may_lose: bool
+    database_may_lose: bool
     log_level: str
 
 
@@ -75,6 +76,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         "geo_database": reader.optional("GEO_DATABASE", _existing_file),
         "datacenter_ranges": reader.optional("DATACENTER_RANGES", _existing_file),
         "redis_may_lose": reader.choice("REDIS_MAY_LOSE", "no", ("no", "yes")) == "yes",
+        "database_may_lose": reader.choice("DATABASE_MAY_LOSE", "no", ("no", "yes")) == "yes",
         "log_level": reader.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
     }
     if reader.faults:

@@ -20,6 +20,7 @@ from voketag.process import Wires, open_wires
 from voketag.readiness import tell_ready
 from voketag.redis.stream_status import process_metrics, read_status
 from voketag.settings import Settings
+from voketag.start_checks import checked
 
 log = structlog.get_logger()
 
@@ -65,5 +66,9 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
 
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """The ops process."""
-    async with open_wires(settings, database=True) as wires, opened(wires) as app:
+    async with (
+        open_wires(settings, database=True) as wires,
+        checked(wires, stopping),
+        opened(wires) as app,
+    ):
         await serve(app, settings, settings.ops_port, stopping, tell_ready)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from voketag import settings as settings_module
 from voketag import topology
-from voketag.errors import Unavailable
+from voketag.errors import SettingsError, Unavailable
 from voketag.ops import client, instance
 from voketag.ops.client import Client, Failed, Late
 from voketag.records import migrations
@@ -20,6 +20,7 @@ from voketag.stack.home import PORTS, StackError, port_is_free
 from voketag.stack.run import Addresses
 from voketag.stack.run import run as run_stack
 from voketag.stack.supervise import report_line
+from voketag.start_checks import database_faults
 
 READY_TIMEOUT_S = 60.0
 PORT_VARIABLES = ("VOKETAG_SCAN_PORT", "VOKETAG_FACTORY_PORT", "VOKETAG_OPS_PORT")
@@ -83,6 +84,8 @@ class _Start:
         refuse_taken_ports(settings)
         await refuse_silent_servers(self.environ, settings)
         await migrate(settings.database_url)
+        if self.environ.get("VOKETAG_DATABASE_URL"):
+            await refuse_unfit_database(settings)
         self.left = instance.announce(settings.home, self.environ, environment)
         return {
             "scan": (settings.host, settings.scan_port),
@@ -167,6 +170,19 @@ async def migrate(database_url: str) -> list[str]:
         raise StackError(f"VOKETAG_DATABASE_URL: no Postgres answers there ({error}).") from error
     finally:
         await database.close()
+
+
+async def refuse_unfit_database(settings: Settings) -> None:
+    """Raises SettingsError for a Postgres that the processes would refuse, before they start."""
+    database = await Database.open(settings.database_url, most=1)
+    try:
+        async with database.connection() as connection:
+            may_lose = settings.database_may_lose
+            faults = await database_faults(connection, may_lose=may_lose, partitions=True)
+    finally:
+        await database.close()
+    if faults:
+        raise SettingsError(faults)
 
 
 async def everything_ready(api: Client) -> None:

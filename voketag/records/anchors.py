@@ -241,6 +241,16 @@ async def in_flight(connection: Connection, chain_id: int) -> int:
     return count
 
 
+async def elsewhere(connection: Connection, chain_id: int) -> list[tuple[int, int, int]]:
+    """The other chains that anchors are on: each one's id, how many, and how many not final."""
+    rows = await connection.fetch(
+        "SELECT chain_id, count(*), count(*) FILTER (WHERE status <> 'final') FROM anchors "
+        "WHERE chain_id <> $1 GROUP BY chain_id ORDER BY chain_id",
+        chain_id,
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
 async def nonces_from(connection: Connection, chain_id: int, sender: bytes, first: int) -> set[int]:
     """The nonces of `sender` from `first` on that belong to anchors, final ones too."""
     rows = await connection.fetch(
