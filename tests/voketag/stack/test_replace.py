@@ -112,6 +112,7 @@ async def test_f9_connections_that_wait_for_the_predecessor_are_the_successors(
     await floor.start(stop_grace_s=0.2)
     first = floor.pid
     os.kill(first, signal.SIGSTOP)  # it accepts nothing any more: they wait in the queue
+    await eventually(lambda: psutil.Process(first).status() == psutil.STATUS_STOPPED)
     waiting = [asyncio.create_task(floor.answers()) for _ in range(20)]
     await floor.supervisor.replace("scan")
     assert floor.pid != first
