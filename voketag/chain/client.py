@@ -7,14 +7,14 @@ chain that was seen first is Unavailable, so that the caller waits and asks agai
 from __future__ import annotations
 
 import asyncio
-import itertools
-from typing import Any, Generic, Literal, TypeVar
+import re
+from typing import Literal
 
-import aiohttp
 import msgspec
 
 from voketag.chain.answers import Answer, Sent, understand
 from voketag.chain.fees import Market
+from voketag.chain.rpc import BUSY_CODES, JsonRpc, RpcError
 from voketag.errors import Unavailable
 from voketag.merkle import keccak256
 
@@ -24,10 +24,11 @@ ANCHORED_TOPIC = bytes.fromhex("fde54488b5523b3abf19b99976dd0e2c531fbcd233d0eb68
 ANCHORED_AT_SELECTOR = bytes.fromhex("9591a610")  # anchoredAt(bytes32)
 OWNER_SELECTOR = bytes.fromhex("8da5cb5b")  # owner()
 _NOWHERE = keccak256(b"voketag: no contract stands here")[12:]
-_BUSY_CODES = (-32005, -32603)  # limit exceeded, internal error: about the server, not about us
+_LARGEST = 2**63 - 1  # what Postgres holds; no block, nonce, fee or amount of gas comes near it
+_LAST_SECOND = 253_402_300_799  # of the year 9999
+_QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 
 Quantity = Literal["latest", "pending"] | int
-Result = TypeVar("Result")
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -47,25 +48,6 @@ class Receipt(msgspec.Struct, frozen=True):
     succeeded: bool
     gas_used: int
     anchored: tuple[tuple[bytes, bytes], ...]
-
-
-class RpcError(Exception):
-    """The server understood and refused; not seen outside this module."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class _Error(msgspec.Struct):
-    code: int
-    message: str
-
-
-class _Reply(msgspec.Struct, Generic[Result]):
-    id: int
-    result: Result | msgspec.UnsetType = msgspec.UNSET
-    error: _Error | None = None
 
 
 class _Block(msgspec.Struct, rename="camel"):
@@ -97,18 +79,16 @@ class Chain:
     """One JSON-RPC server. Raises Unavailable for whatever is the server's fault."""
 
     def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
-        self._url = url
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_s))
-        self._ids = itertools.count(1)
+        self._rpc = JsonRpc(url, timeout_s)
         self._chain_id: int | None = None
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._rpc.close()
 
     async def chain_id(self) -> int:
         """The chain's id. Unavailable where the server answered for another chain before."""
-        chain_id = _number(await self._ask(str, "eth_chainId"))
+        chain_id = _number(await self._rpc.ask(str, "eth_chainId"))
         if self._chain_id is None:
             self._chain_id = chain_id
         if chain_id != self._chain_id:
@@ -126,10 +106,12 @@ class Chain:
 
     async def block_by_number(self, number: Quantity) -> Block | None:
         """A canonical block, None where the chain does not reach that far."""
-        found = await self._ask(_Block | None, "eth_getBlockByNumber", _tag(number), False)
+        found = await self._rpc.ask(_Block | None, "eth_getBlockByNumber", _tag(number), False)
         if found is None:
             return None
-        block = Block(_number(found.number), _bytes(found.hash, 32), _number(found.timestamp))
+        block = Block(_number(found.number), _hash(found.hash), _number(found.timestamp))
+        if block.timestamp > _LAST_SECOND:
+            raise Unavailable("chain: the server gives a block from after the year 9999")
         if isinstance(number, int) and block.number != number:
             raise Unavailable(f"chain: block {block.number} given for block {number}")
         return block
@@ -137,7 +119,7 @@ class Chain:
     async def receipt(self, tx_hash: bytes) -> Receipt | None:
         """What an included transaction did, None while it is in no block."""
         asked = _hex(tx_hash)
-        found = await self._ask(_Receipt | None, "eth_getTransactionReceipt", asked)
+        found = await self._rpc.ask(_Receipt | None, "eth_getTransactionReceipt", asked)
         if found is None:
             return None
         if found.transaction_hash.lower() != asked:
@@ -159,11 +141,11 @@ class Chain:
     async def send_raw(self, raw: bytes) -> Answer:
         """Hand a signed transaction to the node. After Unavailable it may have it or not."""
         try:
-            tx_hash = await self._call(str, "eth_sendRawTransaction", _hex(raw))
+            tx_hash = await self._rpc.call(str, "eth_sendRawTransaction", _hex(raw))
         except RpcError as error:
             answer = understand(str(error))
-            if answer.sent is Sent.REJECTED and error.code in _BUSY_CODES:
-                raise Unavailable(f"chain: {error}") from error
+            if answer.sent is Sent.REJECTED and error.code in BUSY_CODES:
+                raise Unavailable(f"chain: {error}") from None
             return answer
         if _hash(tx_hash) != keccak256(raw):
             raise Unavailable("chain: the hash of another transaction was given")
@@ -172,13 +154,13 @@ class Chain:
     async def transaction_count(self, address: bytes, at: Quantity) -> int:
         """How many nonces of `address` are used up at a block ("pending": with the node's pool)."""
         asked = (_hex(address), _tag(at))
-        return _number(await self._ask(str, "eth_getTransactionCount", *asked))
+        return _number(await self._rpc.ask(str, "eth_getTransactionCount", *asked))
 
     async def market(self) -> Market:
         """The base fee of the next block and the usual tip, in wei."""
         history, tip = await asyncio.gather(
-            self._ask(_FeeHistory, "eth_feeHistory", "0x1", "latest", []),
-            self._ask(str, "eth_maxPriorityFeePerGas"),
+            self._rpc.ask(_FeeHistory, "eth_feeHistory", "0x1", "latest", []),
+            self._rpc.ask(str, "eth_maxPriorityFeePerGas"),
         )
         if not history.base_fee_per_gas:
             raise Unavailable("chain: no base fee; chains before EIP-1559 are not supported")
@@ -188,20 +170,27 @@ class Chain:
         """Gas that a call takes, None where it would revert."""
         call = {"from": _hex(sender), "to": _hex(to), "data": _hex(data)}
         try:
-            return _number(await self._call(str, "eth_estimateGas", call))
+            return _number(await self._rpc.call(str, "eth_estimateGas", call))
         except RpcError as error:
             if "revert" in str(error).lower():
                 return None
-            raise Unavailable(f"chain: eth_estimateGas: {error}") from error
+            raise Unavailable(f"chain: eth_estimateGas: {error}") from None
 
     async def anchored_at(self, contract: bytes, root: bytes) -> int:
         """Unix seconds at which the registry anchored a root, 0 if it never did."""
-        word = await self._read(contract, ANCHORED_AT_SELECTOR + root)
+        word = await self._word(contract, ANCHORED_AT_SELECTOR + root)
         return int.from_bytes(word, "big")
 
-    async def owner(self, contract: bytes) -> bytes:
-        """The address that may anchor."""
-        return (await self._read(contract, OWNER_SELECTOR))[12:]
+    async def owner(self, contract: bytes) -> bytes | None:
+        """The address that may anchor, None where the contract knows no owner."""
+        call = {"to": _hex(contract), "data": _hex(OWNER_SELECTOR)}
+        try:
+            word = await self._rpc.call(str, "eth_call", call, "latest")
+        except RpcError as error:
+            if "revert" in str(error).lower():
+                return None
+            raise Unavailable(f"chain: eth_call: {error}") from None
+        return None if word == "0x" else _bytes(word, 32)[12:]
 
     async def anchored_by(self, contract: bytes, root: bytes) -> bytes | None:
         """The hash of the transaction that anchored a root, whoever sent it."""
@@ -211,53 +200,22 @@ class Chain:
             "fromBlock": "earliest",
             "toBlock": "latest",
         }
-        logs = await self._ask(list[_Log], "eth_getLogs", query)
+        logs = await self._rpc.ask(list[_Log], "eth_getLogs", query)
         return _hash(logs[0].transaction_hash) if logs else None
 
     async def run_code(self, code: bytes, data: bytes) -> bytes:
         """The 32 bytes that a contract of this code answers to a call; it stands nowhere."""
         call = {"to": _hex(_NOWHERE), "data": _hex(data)}
         placed = {_hex(_NOWHERE): {"code": _hex(code)}}
-        return _bytes(await self._ask(str, "eth_call", call, "latest", placed), 32)
+        return _bytes(await self._rpc.ask(str, "eth_call", call, "latest", placed), 32)
 
     async def has_code(self, address: bytes) -> bool:
         """Whether a contract stands at `address`."""
-        return await self._ask(str, "eth_getCode", _hex(address), "latest") not in ("0x", "0x0")
+        return await self._rpc.ask(str, "eth_getCode", _hex(address), "latest") not in ("0x", "0x0")
 
-    async def _read(self, contract: bytes, data: bytes) -> bytes:
+    async def _word(self, contract: bytes, data: bytes) -> bytes:
         call = {"to": _hex(contract), "data": _hex(data)}
-        return _bytes(await self._ask(str, "eth_call", call, "latest"), 32)
-
-    async def _ask(self, kind: Any, method: str, *parameters: Any) -> Any:
-        """As `_call`, where a refusal means that the server cannot serve us."""
-        try:
-            return await self._call(kind, method, *parameters)
-        except RpcError as error:
-            raise Unavailable(f"chain: {method}: {error}") from error
-
-    async def _call(self, kind: Any, method: str, *parameters: Any) -> Any:
-        """The result of one JSON-RPC call, of type `kind`. The URL is never repeated in an error:
-        it often holds a key.
-        """
-        call_id = next(self._ids)
-        body = {"jsonrpc": "2.0", "id": call_id, "method": method, "params": parameters}
-        try:
-            async with self._session.post(self._url, json=body) as response:
-                data = await response.read()
-                status = response.status
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(f"chain: {method}: {type(error).__name__}") from error
-        try:
-            reply = msgspec.json.decode(data, type=_Reply[kind])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Unavailable(f"chain: {method}: HTTP {status}, not an answer: {error}") from error
-        if reply.error is not None:
-            if status in (401, 403, 429) or status >= 500 or reply.error.code == _BUSY_CODES[0]:
-                raise Unavailable(f"chain: {method}: HTTP {status}, {reply.error.message}")
-            raise RpcError(reply.error.code, reply.error.message)
-        if reply.id != call_id or reply.result is msgspec.UNSET or status != 200:
-            raise Unavailable(f"chain: {method}: HTTP {status}, an answer to something else")
-        return reply.result
+        return _bytes(await self._rpc.ask(str, "eth_call", call, "latest"), 32)
 
 
 def _hex(value: bytes) -> str:
@@ -269,10 +227,10 @@ def _tag(at: Quantity) -> str:
 
 
 def _number(text: str) -> int:
-    try:
-        return int(text, 16)
-    except ValueError:
-        raise Unavailable(f"chain: {text[:80]!r} is not a number") from None
+    number = int(text, 16) if _QUANTITY.fullmatch(text) else _LARGEST + 1
+    if number > _LARGEST:
+        raise Unavailable("chain: the server gives something that is no number, or too large a one")
+    return number
 
 
 def _bytes(text: str, length: int) -> bytes:
@@ -281,7 +239,7 @@ def _bytes(text: str, length: int) -> bytes:
     except ValueError:
         value = b""
     if len(value) != length:
-        raise Unavailable(f"chain: {text[:80]!r} is not {length} bytes of hexadecimal")
+        raise Unavailable(f"chain: the server gives something that is not {length} bytes")
     return value
 
 
