@@ -12,11 +12,12 @@ from uuid import UUID
 from voketag import events, notices, proofs
 from voketag.anchoring.advance import Anchoring
 from voketag.consumer import Consumer
-from voketag.errors import Rejected
+from voketag.errors import Rejected, Unavailable
 from voketag.events import RootReady
 from voketag.process import Wires, run_consumer
 from voketag.records import anchor_blocks, anchors
 from voketag.records.anchor_blocks import Unannounced
+from voketag.redis import batch_cache
 from voketag.redis.connection import Command
 from voketag.redis.streams import Entry
 
@@ -25,7 +26,8 @@ ANNOUNCED_AT_ONCE = 500
 
 def build(wires: Wires) -> Consumer:
     """The consumer of the stream of batch roots."""
-    anchoring = Anchoring(wires.database, wires.chain, wires.settings)
+    forget = partial(batch_cache.forget, wires.streams.redis)
+    anchoring = Anchoring(wires.database, wires.chain, wires.settings, forget=forget)
     return Consumer(
         "anchor",
         (events.ROOTS,),
@@ -54,7 +56,11 @@ def _root(ready: RootReady) -> bytes:
 
 
 async def _tick(wires: Wires, anchoring: Anchoring) -> float:
-    progress = await anchoring.advance()
+    try:
+        progress = await anchoring.advance()
+    except Unavailable:
+        await announce(wires)  # a silent chain keeps back no notice of what was final before
+        raise
     if progress.writer:
         await announce(wires)
     return progress.delay_s

@@ -239,7 +239,7 @@ async def recall_batch(wires: Wires, request: Request) -> Response:
     if batch is None or batch.recalled_at is None:
         raise not_found()
     await wires.intake.recall(batch_id)
-    await batch_cache.replace(wires.streams.redis, batch)
+    await batch_cache.forget(wires.streams.redis, [batch_id])
     detail = {"reason": batch.recall_reason}
     notice = notices.of_batch("batch.recalled", batch_id, factory_id, batch.recalled_at, detail)
     await wires.streams.publish(events.NOTICES, events.encode(notice))

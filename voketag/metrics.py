@@ -85,6 +85,28 @@ TRIMMED = Counter(
     ("stream",),
     registry=REGISTRY,
 )
+ANCHORS_OPEN = Gauge(
+    "voketag_anchors_open", "Anchors that are signed and not final.", registry=REGISTRY
+)
+ROOTS_WAITING = Gauge(
+    "voketag_roots_waiting", "Batch roots that no anchor commits yet.", registry=REGISTRY
+)
+ROOTS_WAITING_SECONDS = Gauge(
+    "voketag_roots_waiting_seconds",
+    "For how long the oldest batch root without an anchor has waited.",
+    registry=REGISTRY,
+)
+BROADCASTS = Counter(
+    "voketag_anchor_broadcasts_total",
+    "Anchors handed to the chain's server, by its answer; `no funds` wants the account funded.",
+    ("answer",),
+    registry=REGISTRY,
+)
+ORPHANED = Counter(
+    "voketag_anchors_orphaned_total",
+    "Anchors that a reorganisation took off the chain; they are sent again.",
+    registry=REGISTRY,
+)
 DEFAULT_PARTITION_ROWS = Gauge(
     "voketag_default_partition_rows",
     "Rows in a DEFAULT partition; anything but 0 means a missing partition.",

@@ -34,6 +34,7 @@ class Settings:
     hash_key: bytes = field(repr=False)
     anchor_window_s: float
     confirmations: int | None
+    chain_id: int | None
     chain_key: str | None = field(repr=False)
     contract: str | None
     public_url: str
@@ -66,6 +67,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         "hash_key": reader.checked("HASH_KEY", None, _hash_key),
         "anchor_window_s": reader.checked("ANCHOR_WINDOW_S", "2", _seconds),
         "confirmations": reader.optional("CONFIRMATIONS", _confirmations),
+        "chain_id": reader.optional("CHAIN_ID", _chain_id),
         "chain_key": reader.optional("CHAIN_KEY", _chain_key),
         "contract": reader.optional("CONTRACT", _address),
         "public_url": reader.url("PUBLIC_URL", ("http", "https"), f"http://localhost:{scan_port}"),
@@ -185,6 +187,12 @@ def _seconds(text: str) -> float:
 def _confirmations(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 10_000):
         raise ValueError(f"{text!r} is not a whole number from 1 to 10000")
+    return int(text)
+
+
+def _chain_id(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) < 2**63):
+        raise ValueError(f"{text!r} is not a whole number from 1 to {2**63 - 1}")
     return int(text)
 
 

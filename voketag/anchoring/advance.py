@@ -16,22 +16,24 @@ And where all of this fails, the contract refuses a root it has.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import structlog
 
+from voketag import metrics
 from voketag.anchoring import commitment, confirmation
+from voketag.anchoring.confirmation import Forget
 from voketag.anchoring.registry import Registry, open_registry
-from voketag.chain import fees
-from voketag.chain.answers import Sent
+from voketag.chain.answers import Answer, Sent
 from voketag.chain.client import Block, Chain
-from voketag.errors import Conflict
+from voketag.errors import Conflict, SettingsError, Unavailable
 from voketag.records import anchors
 from voketag.records.anchors import Anchor
 from voketag.records.database import Database
 from voketag.settings import Settings
 
-MOST_NO_OPS = 16  # sent at once
 _TAKEN = (Sent.ACCEPTED, Sent.ALREADY_KNOWN)
 log = structlog.get_logger()
 
@@ -65,8 +67,15 @@ class Progress:
     writer: bool = True
 
 
+async def _nothing_cached(_: Sequence[UUID]) -> None:
+    """There is no cache to clear."""
+
+
 class Anchoring:
-    """Brings batch roots onto the chain. Nothing is kept in memory but what can be read again."""
+    """Brings batch roots onto the chain. Nothing is kept in memory but what can be read again.
+
+    `forget` is called with batches that are no longer completed, before they are marked so.
+    """
 
     def __init__(
         self,
@@ -74,17 +83,21 @@ class Anchoring:
         chain: Chain,
         settings: Settings,
         patience: Patience | None = None,
+        forget: Forget = _nothing_cached,
     ) -> None:
         self._database = database
         self._chain = chain
         self._settings = settings
         self._given_patience = patience
+        self._forget = forget
         self._registry: Registry | None = None
+        self._opened = False
         self._looked_at: object = None
 
     async def advance(self) -> Progress:
         """Do whatever is due now. Raises Unavailable where Postgres or the chain does not answer,
-        and SettingsError where the chain is not the one that the settings were made for.
+        and SettingsError where at the start the chain is not the one that the settings were made
+        for.
 
         One process at a time: a lock that ends with its transaction, held on a connection of its
         own while this runs. Being bound to a transaction it works through PgBouncer as well, and
@@ -99,20 +112,39 @@ class Anchoring:
     async def _advance(self) -> Progress:
         # Forgotten while this runs: after any failure the contract is looked at again.
         registry, self._registry = self._registry, None
-        registry = registry or await open_registry(self._chain, self._settings)
+        registry = registry or await self._open()
         patience = self._given_patience or (DEVELOPMENT if registry.development else PUBLIC)
         head = await self._chain.head()
-        if await confirmation.recheck(self._database, self._chain, registry, head):
+        if await confirmation.recheck(self._database, self._chain, registry, head, self._forget):
             # A development chain may have lost the contract together with its last blocks.
-            registry = await open_registry(self._chain, self._settings)
-        await self._look(registry, head)
+            registry = await self._open()
+        await self._look(registry, head, patience)
         await self._sign(registry, patience)
         sent = await self._broadcast(registry, patience)
-        await self._fill_gaps(registry, patience)
+        await commitment.close_gap(
+            self._database,
+            self._chain,
+            registry,
+            await self._pending(registry),
+            after_s=patience.resend_s,
+        )
         self._registry = registry
         return await self._progress(registry, patience, just_sent=sent > 0)
 
-    async def _look(self, registry: Registry, head: Block) -> None:
+    async def _open(self) -> Registry:
+        """The registry. What does not suit the settings ends the process at its start; later it is
+        the chain's server that is not what it was, and is waited for.
+        """
+        try:
+            registry = await open_registry(self._chain, self._settings)
+        except SettingsError as error:
+            if not self._opened:
+                raise
+            raise Unavailable(f"chain: not as it was at the start: {error.faults[0]}") from error
+        self._opened = True
+        return registry
+
+    async def _look(self, registry: Registry, head: Block, patience: Patience) -> None:
         """See what became of the open anchors."""
         watched = await self._open_anchors(registry)
         looking_at = (head.hash, [anchor.transactions[-1].tx_hash for anchor in watched])
@@ -120,11 +152,13 @@ class Anchoring:
             return  # nothing can have changed before the next block
         spent = await confirmation.look(self._database, self._chain, registry, head, watched)
         for anchor in spent:
-            await commitment.sign_anew(self._database, self._chain, registry, anchor)
+            # Not at once after the last time: a server that miscounts could ask for it without end.
+            if anchor.transactions[-1].signed_age_s >= patience.resend_s:
+                await commitment.sign_anew(self._database, self._chain, registry, anchor)
         if spent:
             # What used the nonce up may have been our own call of a contract that was not there.
-            await open_registry(self._chain, self._settings)
-        self._looked_at = looking_at
+            await self._open()
+        self._looked_at = None if spent else looking_at
 
     async def _sign(self, registry: Registry, patience: Patience) -> None:
         """Offer more for what is stuck, and sign for the roots whose window is over."""
@@ -162,36 +196,9 @@ class Anchoring:
                 await anchors.record_sent(
                     connection, anchor.anchor_id, newest.tx_hash, taken=taken, error=error
                 )
-            log.info("anchor sent", anchor_id=str(anchor.anchor_id), answer=error or "taken")
+            _tell(anchor, answer)
             sent += 1
         return sent
-
-    async def _fill_gaps(self, registry: Registry, patience: Patience) -> None:
-        """Use up nonces that nothing of ours will: everything above them would wait for ever.
-
-        They come about where a chain lost transactions that are no anchors, such as the creation
-        of the contract. Nothing is stored: a no-op is harmless however often it is sent, and one
-        that is late finds its nonce used.
-        """
-        own = [
-            anchor
-            for anchor in await self._pending(registry)
-            if anchor.sender == registry.sender.address
-        ]
-        if not own or own[0].transactions[-1].signed_age_s < patience.resend_s:
-            return
-        used = await self._chain.transaction_count(registry.sender.address, "pending")
-        async with self._database.connection() as connection:
-            ours = await anchors.nonces_from(
-                connection, registry.chain_id, registry.sender.address, used
-            )
-        missing = [nonce for nonce in range(used, own[-1].nonce) if nonce not in ours]
-        if not missing:
-            return
-        offer = fees.first(await self._chain.market())
-        for nonce in missing[:MOST_NO_OPS]:
-            answer = await self._chain.send_raw(registry.sender.no_op(nonce=nonce, fees=offer).raw)
-            log.warning("nonce gap filled", nonce=nonce, answer=answer.sent.value)
 
     async def _progress(
         self, registry: Registry, patience: Patience, *, just_sent: bool
@@ -200,6 +207,9 @@ class Anchoring:
         open_anchors = await self._open_anchors(registry)
         async with self._database.connection() as connection:
             waiting = await anchors.waiting(connection)
+        metrics.ANCHORS_OPEN.set(len(open_anchors))
+        metrics.ROOTS_WAITING.set(waiting.count)
+        metrics.ROOTS_WAITING_SECONDS.set(waiting.age_s)
         delay_s = patience.open_s if open_anchors or waiting.count else patience.idle_s
         if just_sent and registry.development:
             delay_s = _JUST_SENT_S
@@ -215,6 +225,19 @@ class Anchoring:
         """The anchors that are in no block, by nonce."""
         open_anchors = await self._open_anchors(registry)
         return [anchor for anchor in open_anchors if anchor.status != "included"]
+
+
+def _tell(anchor: Anchor, answer: Answer) -> None:
+    """Log and count what a node said; what no waiting will mend is an error."""
+    metrics.BROADCASTS.labels(answer.sent.value).inc()
+    told = {"anchor_id": str(anchor.anchor_id), "answer": answer.sent.value}
+    if answer.sent is Sent.NO_FUNDS:
+        account = "0x" + anchor.sender.hex()
+        log.error("anchor waits for funds: send some to the account", account=account, **told)
+    elif answer.sent is Sent.REJECTED:
+        log.error("anchor refused by the node", words=answer.text, **told)
+    else:
+        log.info("anchor sent", **told)
 
 
 def _due(anchor: Anchor, patience: Patience) -> bool:

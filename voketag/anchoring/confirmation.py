@@ -12,11 +12,13 @@ Two invariants carry this file.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
 
+from voketag import metrics
 from voketag.anchoring.registry import Registry
 from voketag.chain.client import Block, Chain, Receipt
 from voketag.errors import Unavailable
@@ -26,14 +28,18 @@ from voketag.records.anchors import Anchor
 from voketag.records.database import Database
 
 PAGE = 100
+Forget = Callable[[Sequence[UUID]], Awaitable[None]]
 log = structlog.get_logger()
 
 
-async def recheck(database: Database, chain: Chain, registry: Registry, head: Block) -> bool:
+async def recheck(
+    database: Database, chain: Chain, registry: Registry, head: Block, forget: Forget
+) -> bool:
     """Compare the remembered head with the chain; where it is gone, orphan what vanished with it.
 
     Gives whether there was a reorganisation. A crash in here changes nothing: the orphans and the
-    new head are one transaction, and until then the old head is found missing again.
+    new head are one transaction, and until then the old head is found missing again. `forget` is
+    told first: what was said of these batches elsewhere must not outlive the truth by a crash.
     """
     async with database.connection() as connection:
         seen = await anchor_blocks.head(connection, registry.chain_id)
@@ -41,6 +47,10 @@ async def recheck(database: Database, chain: Chain, registry: Registry, head: Bl
         return False
     moved = seen is not None and not await _is_canonical(chain, registry, head, *seen)
     vanished = await _vanished(database, chain, registry, head) if moved else []
+    if vanished:
+        async with database.connection() as connection:
+            batches = await anchor_blocks.batches_of(connection, vanished)
+        await forget(batches)
     async with database.transaction() as connection:
         if vanished:
             await anchor_blocks.mark_orphaned(connection, vanished)
@@ -49,6 +59,7 @@ async def recheck(database: Database, chain: Chain, registry: Registry, head: Bl
         log.warning("chain reorganised", seen=None if seen is None else seen[0], head=head.number)
     for anchor_id in vanished:
         log.warning("anchor orphaned", anchor_id=str(anchor_id))
+    metrics.ORPHANED.inc(len(vanished))
     return moved
 
 
@@ -82,14 +93,27 @@ async def _vanished(
         for settled in page:
             number = settled.block_number
             if number not in known:
-                block = await chain.block_by_number(number) if number <= head.number else None
-                known[number] = None if block is None else block.hash
+                known[number] = await _hash_at(chain, registry, head, number)
             if known[number] == settled.block_hash:
                 return vanished
             vanished.append(settled.anchor_id)
         if len(page) < PAGE:
             return vanished
         before = (page[-1].block_number, page[-1].anchor_id)
+
+
+async def _hash_at(chain: Chain, registry: Registry, head: Block, number: int) -> bytes | None:
+    """The hash of the canonical block that stands where an anchor's block stood, None for none.
+
+    Raises Unavailable where head and block do not go together; and on a chain with many users for
+    any head below that block, because what replaces it there reaches as high: a server is behind.
+    """
+    block = await chain.block_by_number(number)
+    if number <= head.number and block is not None:
+        return block.hash
+    if number > head.number and block is None and registry.development:
+        return None
+    raise Unavailable(f"chain: the server is at block {head.number}, an anchor was in {number}")
 
 
 async def look(
@@ -111,7 +135,7 @@ async def look(
                 spent.append(anchor)
         # A block above this head is for the next time: its depth is not known yet.
         if receipt is not None and receipt.block_number <= head.number:
-            settled.append((anchor, await _inclusion(chain, receipt)))
+            settled.append((anchor, await _inclusion(chain, anchor, receipt)))
     if settled or spent:
         block = await chain.block_by_number(head.number)
         if block is None or block.hash != head.hash:
@@ -130,9 +154,13 @@ async def _effective(chain: Chain, anchor: Anchor) -> Receipt | None:
         *(chain.receipt(transaction.tx_hash) for transaction in anchor.transactions)
     )
     for receipt in receipts:
-        if receipt and receipt.succeeded and (anchor.contract, anchor.root) in receipt.anchored:
+        if receipt is not None and _anchors(receipt, anchor):
             return receipt
     return None
+
+
+def _anchors(receipt: Receipt, anchor: Anchor) -> bool:
+    return receipt.succeeded and (anchor.contract, anchor.root) in receipt.anchored
 
 
 async def _nonce_is_spent(chain: Chain, registry: Registry, head: Block, anchor: Anchor) -> bool:
@@ -152,13 +180,24 @@ async def _anchored_otherwise(chain: Chain, anchor: Anchor) -> Receipt | None:
     tx_hash = await chain.anchored_by(anchor.contract, anchor.root)
     if tx_hash is None:
         raise Unavailable("chain: a root is anchored, but the server does not find its event")
-    return await chain.receipt(tx_hash)
+    receipt = await chain.receipt(tx_hash)
+    if receipt is None or not _anchors(receipt, anchor):
+        raise Unavailable("chain: a root is anchored, but not by the transaction the server names")
+    return receipt
 
 
-async def _inclusion(chain: Chain, receipt: Receipt) -> Inclusion:
-    block = await chain.block_by_number(receipt.block_number)
+async def _inclusion(chain: Chain, anchor: Anchor, receipt: Receipt) -> Inclusion:
+    """Where a receipt says that the root was anchored, if two other answers agree: the block is
+    canonical, and its time is what the contract says.
+    """
+    block, anchored_at = await asyncio.gather(
+        chain.block_by_number(receipt.block_number),
+        chain.anchored_at(anchor.contract, anchor.root),
+    )
     if block is None or block.hash != receipt.block_hash:
         raise Unavailable("chain: a receipt names a block that is not canonical")
+    if anchored_at != block.timestamp:
+        raise Unavailable("chain: a receipt says that a root was anchored, the contract does not")
     return Inclusion(
         tx_hash=receipt.tx_hash,
         block_number=receipt.block_number,

@@ -46,9 +46,17 @@ def bytecode() -> bytes:
 async def open_registry(chain: Chain, settings: Settings) -> Registry:
     """The registry that the settings name; on a development chain it is created where missing.
 
-    Raises SettingsError: a setting is missing, no contract stands there, or it is not ours.
+    Raises SettingsError: it is another chain, a setting is missing, no registry stands there, or
+    it is not ours.
     """
     chain_id = await chain.chain_id()
+    if settings.chain_id is not None and settings.chain_id != chain_id:
+        raise SettingsError(
+            [
+                f"VOKETAG_CHAIN_ID is {settings.chain_id}, and VOKETAG_CHAIN_URL leads to chain "
+                f"{chain_id}: give the URL of a server of chain {settings.chain_id}"
+            ]
+        )
     if chain_id == DEVELOPMENT_CHAIN_ID:
         sender = Sender(settings.chain_key or signing.DEVELOPMENT_KEY, chain_id)
         if settings.contract is None:
@@ -75,13 +83,27 @@ async def open_registry(chain: Chain, settings: Settings) -> Registry:
 
 async def _check_owner(chain: Chain, contract: bytes, sender: Sender) -> None:
     if not await chain.has_code(contract):
-        raise SettingsError([f"VOKETAG_CONTRACT: no contract stands at 0x{contract.hex()}"])
+        raise SettingsError(
+            [
+                f"VOKETAG_CONTRACT: no contract stands at 0x{contract.hex()} on chain "
+                f"{sender.chain_id}: deploy contracts/Registry.json there and set its address, or "
+                "set VOKETAG_CHAIN_URL to a server of the chain that has it"
+            ]
+        )
     owner = await chain.owner(contract)
+    if owner is None:
+        raise SettingsError(
+            [
+                f"VOKETAG_CONTRACT: what stands at 0x{contract.hex()} is no registry, for it has "
+                "no owner(): set the address of a contract made from contracts/Registry.json"
+            ]
+        )
     if owner != sender.address:
         raise SettingsError(
             [
                 f"VOKETAG_CONTRACT: 0x{contract.hex()} is owned by 0x{owner.hex()}, while "
-                f"VOKETAG_CHAIN_KEY is the key of 0x{sender.address.hex()}: only the owner anchors"
+                f"VOKETAG_CHAIN_KEY is the key of 0x{sender.address.hex()}: only the owner "
+                "anchors, so set the owner's key, or the address of a registry of your own"
             ]
         )
 
@@ -108,7 +130,8 @@ async def deploy(chain: Chain, sender: Sender) -> bytes:
     nonce = await chain.transaction_count(sender.address, "pending")
     signed = sender.creation(code, nonce=nonce, fees=fees.first(await chain.market()))
     answer = await chain.send_raw(signed.raw)
-    if answer.sent is Sent.REJECTED:
+    taken = answer.sent in (Sent.ACCEPTED, Sent.ALREADY_KNOWN)
+    if not taken and not await chain.has_code(contract):
         raise Unavailable(f"chain: the registry cannot be created: {answer.text}")
     deadline = time.monotonic() + CREATION_TIMEOUT_S
     while not await chain.has_code(contract):

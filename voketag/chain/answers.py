@@ -14,6 +14,7 @@ class Sent(enum.Enum):
     ALREADY_KNOWN = "already known"
     NONCE_TOO_LOW = "nonce too low"
     UNDERPRICED = "underpriced"
+    NO_FUNDS = "no funds"
     REJECTED = "rejected"
 
 
@@ -36,6 +37,9 @@ _WORDS = {
     "less than block base fee": Sent.UNDERPRICED,
     "below base fee": Sent.UNDERPRICED,
     "gas price supplied is too low": Sent.UNDERPRICED,
+    "insufficient funds": Sent.NO_FUNDS,
+    "insufficientfunds": Sent.NO_FUNDS,
+    "exceeds account balance": Sent.NO_FUNDS,
     "nonce too low": Sent.NONCE_TOO_LOW,
     "nonce is too low": Sent.NONCE_TOO_LOW,
     "nonce_too_low": Sent.NONCE_TOO_LOW,

@@ -87,9 +87,15 @@ class Chain:
         await self._rpc.close()
 
     async def chain_id(self) -> int:
-        """The chain's id. Unavailable where the server answered for another chain before."""
+        """The chain's id. Unavailable where the server answered for another chain before.
+
+        The first time it is asked twice: what is believed then is believed for good.
+        """
         chain_id = _number(await self._rpc.ask(str, "eth_chainId"))
         if self._chain_id is None:
+            again = _number(await self._rpc.ask(str, "eth_chainId"))
+            if again != chain_id:
+                raise Unavailable(f"chain: the server answers for chains {chain_id} and {again}")
             self._chain_id = chain_id
         if chain_id != self._chain_id:
             raise Unavailable(

@@ -124,6 +124,14 @@ async def mark_orphaned(connection: Connection, anchor_ids: Sequence[UUID]) -> N
     )
 
 
+async def batches_of(connection: Connection, anchor_ids: Sequence[UUID]) -> list[UUID]:
+    """The batches whose roots these anchors commit."""
+    rows = await connection.fetch(
+        "SELECT batch_id FROM anchor_roots WHERE anchor_id = ANY($1::uuid[])", anchor_ids
+    )
+    return [row["batch_id"] for row in rows]
+
+
 async def unannounced(connection: Connection, limit: int) -> list[Unannounced]:
     """Completed batches that nobody was told of yet, the oldest first."""
     rows = await connection.fetch(

@@ -231,12 +231,13 @@ async def open_anchors(connection: Connection, chain_id: int) -> list[Anchor]:
     return [Anchor(**row, transactions=tuple(transactions[row["anchor_id"]])) for row in rows]
 
 
-async def in_flight(connection: Connection, chain_id: int) -> int:
-    """How many anchors of a chain are in no block yet."""
+async def in_flight(connection: Connection, chain_id: int, sender: bytes) -> int:
+    """How many anchors of a sender are in no block yet."""
     count: int = await connection.fetchval(
-        "SELECT count(*) FROM anchors "
-        "WHERE chain_id = $1 AND status IN ('queued', 'submitted', 'orphaned')",
+        "SELECT count(*) FROM anchors WHERE chain_id = $1 AND sender = $2 "
+        "AND status IN ('queued', 'submitted', 'orphaned')",
         chain_id,
+        sender,
     )
     return count
 

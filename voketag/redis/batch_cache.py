@@ -1,11 +1,13 @@
 """The recent-batch cache: what an ERP asks for again and again, for five minutes in Redis.
 
-Only completed batches are kept, which change no more but for a recall. A reader never overwrites
-(SET NX) and a recall always does, after its commit: an older answer cannot come back over a newer.
+Only completed batches are kept, which change no more but for a recall, and for a reorganisation
+that takes their anchor away. Either has the batch forgotten, which leaves an empty value in its
+place: a reader never overwrites (SET NX), so an older answer cannot come back over a newer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -17,6 +19,8 @@ from voketag.errors import Unavailable
 from voketag.redis.connection import redis_errors
 
 TTL_S = 300
+MOST_AT_ONCE = 1000  # keys in one pipeline
+_FORGOTTEN = b""
 _decoder = msgspec.json.Decoder(Batch)
 log = structlog.get_logger()
 
@@ -30,7 +34,7 @@ async def get(redis: Redis, batch_id: UUID) -> Batch | None:
     try:
         async with redis_errors():
             value = await redis.get(_key(batch_id))
-        return _decoder.decode(value) if value is not None else None
+        return _decoder.decode(value) if value else None
     except (Unavailable, msgspec.DecodeError) as error:
         log.warning("batch cache passed by", error=str(error))
         return None
@@ -47,12 +51,14 @@ async def offer(redis: Redis, batch: Batch) -> None:
         log.warning("batch cache passed by", error=str(error))
 
 
-async def replace(redis: Redis, batch: Batch) -> None:
-    """Keep a completed batch as it is from now on. Raises Unavailable where Redis does not answer.
+async def forget(redis: Redis, batch_ids: Sequence[UUID]) -> None:
+    """Keep nothing of batches that have changed or are about to, and nothing that a reader which
+    began before this will offer. Raises Unavailable where Redis does not answer.
 
-    One that is not completed is in no cache.
+    The empty value stands where an answer would; for as long as it does, Postgres is asked.
     """
-    if batch.status != "completed":
-        return
-    async with redis_errors():
-        await redis.set(_key(batch.batch_id), msgspec.json.encode(batch), ex=TTL_S)
+    for at in range(0, len(batch_ids), MOST_AT_ONCE):
+        async with redis_errors(), redis.pipeline(transaction=False) as pipeline:
+            for batch_id in batch_ids[at : at + MOST_AT_ONCE]:
+                pipeline.set(_key(batch_id), _FORGOTTEN, ex=TTL_S)
+            await pipeline.execute()

@@ -95,7 +95,7 @@ async def check(world: World, batch_ids: list[Any]) -> None:
 
 @pytest.mark.parametrize("when", [BEFORE, AFTER])
 @pytest.mark.parametrize("step", CHAIN_STEPS)
-async def test_F38_F42_F43_a_call_of_the_chain(
+async def test_f38_f42_f43_a_call_of_the_chain(
     world: World, monkeypatch: pytest.MonkeyPatch, step: str, when: str
 ) -> None:
     batch_ids = []
@@ -115,7 +115,7 @@ async def test_F38_F42_F43_a_call_of_the_chain(
 
 
 @pytest.mark.parametrize("when", [BEFORE, AFTER])
-async def test_F38_a_statement_fails(
+async def test_f38_a_statement_fails(
     world: World, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     batch_ids = []
@@ -132,7 +132,7 @@ async def test_F38_a_statement_fails(
 
 
 @pytest.mark.parametrize("when", [BEFORE, AFTER])
-async def test_F34_F38_a_commit_fails(
+async def test_f34_f38_a_commit_fails(
     world: World, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """The n-th transaction of all is rolled back, or committed while its reply is lost."""
@@ -165,7 +165,7 @@ async def test_F34_F38_a_commit_fails(
 
 
 @pytest.mark.parametrize("when", [BEFORE, AFTER])
-async def test_F42_replacing_is_cut_off(
+async def test_f42_replacing_is_cut_off(
     world: World, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """Stuck, and every step of offering more fails in turn."""

@@ -28,7 +28,7 @@ async def until_signed(world: World, count: int) -> None:
     await eventually(signed)
 
 
-async def test_F40_stuck_below_the_fee_it_is_replaced(world: World) -> None:
+async def test_f40_stuck_below_the_fee_it_is_replaced(world: World) -> None:
     await world.until_quiet()
     await world.rpc("evm_setAutomine", False)
     batch_id = await world.batch()
@@ -44,7 +44,7 @@ async def test_F40_stuck_below_the_fee_it_is_replaced(world: World) -> None:
     await world.check_all_final(batch_id)
 
 
-async def test_F40_an_earlier_hash_that_wins_is_noticed(world: World) -> None:
+async def test_f40_an_earlier_hash_that_wins_is_noticed(world: World) -> None:
     await world.until_quiet()
     await world.rpc("evm_setAutomine", False)
     batch_id = await world.batch()
@@ -62,7 +62,7 @@ async def test_F40_an_earlier_hash_that_wins_is_noticed(world: World) -> None:
     )
 
 
-async def test_F40_a_spike_of_the_base_fee_is_followed_up_to_the_limit(
+async def test_f40_a_spike_of_the_base_fee_is_followed_up_to_the_limit(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.until_quiet()
@@ -87,7 +87,7 @@ async def test_F40_a_spike_of_the_base_fee_is_followed_up_to_the_limit(
     assert (await world.record(later)).status == "queued"
 
 
-async def test_F40_replacements_are_bounded(world: World) -> None:
+async def test_f40_replacements_are_bounded(world: World) -> None:
     await world.until_quiet()
     await world.rpc("evm_setAutomine", False)
     await world.batch()

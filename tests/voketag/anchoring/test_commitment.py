@@ -54,7 +54,7 @@ def test_a_single_root_is_itself_the_anchored_root(root: bytes) -> None:
     assert [path for _, path in commitment.super_paths(tree, [(new_id(), root)])] == [b""]
 
 
-async def test_F39_without_the_lock_one_writer_gets_conflict_and_changes_nothing(
+async def test_f39_without_the_lock_one_writer_gets_conflict_and_changes_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock's server was lost and two writers go for the same roots: the tables decide."""

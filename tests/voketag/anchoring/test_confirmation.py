@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 import pytest
@@ -34,7 +34,7 @@ async def cut_off(*_: object) -> object:
     raise Unavailable("chain: cut off")
 
 
-async def test_F41_reorg_orphans_even_what_was_final(
+async def test_f41_reorg_orphans_even_what_was_final(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch_id = await world.batch()
@@ -55,7 +55,7 @@ async def test_F41_reorg_orphans_even_what_was_final(
     assert await signed_bytes(world) == raw, "the same bytes were sent again"
 
 
-async def test_F41_reorg_that_moves_it_to_another_block(world: World) -> None:
+async def test_f41_reorg_that_moves_it_to_another_block(world: World) -> None:
     batch_id = await world.batch()
     await world.until_quiet()
     before = await world.record(batch_id)
@@ -71,7 +71,7 @@ async def test_F41_reorg_that_moves_it_to_another_block(world: World) -> None:
     assert (await world.record(batch_id)).block_number == before.block_number + 1
 
 
-async def test_F41_reorg_leaves_alone_what_is_below_it(world: World) -> None:
+async def test_f41_reorg_leaves_alone_what_is_below_it(world: World) -> None:
     kept, moved = await world.batch(), None
     await world.until_quiet()
     completed_at = await world.fetchval("SELECT completed_at FROM batches")
@@ -85,7 +85,7 @@ async def test_F41_reorg_leaves_alone_what_is_below_it(world: World) -> None:
     assert await world.fetchval(batch, kept) == completed_at
 
 
-async def test_F41_many_anchors_vanish_at_once(
+async def test_f41_many_anchors_vanish_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confirmation, "PAGE", 2)
@@ -98,7 +98,7 @@ async def test_F41_many_anchors_vanish_at_once(
     await world.check_all_final(*batch_ids)
 
 
-async def test_F41_a_chain_that_lost_its_past_gets_contract_and_anchors_again(
+async def test_f41_a_chain_that_lost_its_past_gets_contract_and_anchors_again(
     world: World,
 ) -> None:
     """As a development chain whose data was deleted: nothing is left, the contract neither."""
@@ -119,7 +119,7 @@ async def test_F41_a_chain_that_lost_its_past_gets_contract_and_anchors_again(
     await world.check_all_final(*batch_ids)
 
 
-async def test_F41_a_killed_development_chain_loses_its_last_seconds(
+async def test_f41_a_killed_development_chain_loses_its_last_seconds(
     servers: Servers, database_url: str
 ) -> None:
     await servers.whole_again()
@@ -182,7 +182,7 @@ async def test_a_reorganisation_while_reading_writes_nothing(
     await world.check_all_final(batch_id)
 
 
-async def test_F43_a_node_that_lags_is_waited_for(database_url: str, chain_url: str) -> None:
+async def test_f43_a_node_that_lags_is_waited_for(database_url: str, chain_url: str) -> None:
     """On a public chain a lower head is another node's, until it stays far below."""
     database, chain = await Database.open(database_url), Chain(chain_url)
     registry = Registry(1, b"\1" * 20, Sender(signing.DEVELOPMENT_KEY, 1), 12)
@@ -191,13 +191,17 @@ async def test_F43_a_node_that_lags_is_waited_for(database_url: str, chain_url: 
             await anchor_blocks.set_head(connection, 1, 100, b"\1" * 32)
         behind = Block(95, b"\2" * 32, 0)
         with pytest.raises(Unavailable, match="at block 95, 100 was seen"):
-            await confirmation.recheck(database, chain, registry, behind)
+            await confirmation.recheck(database, chain, registry, behind, _forget)
         far_behind = Block(80, b"\2" * 32, 0)
-        assert await confirmation.recheck(database, chain, registry, far_behind)
-        assert not await confirmation.recheck(database, chain, registry, far_behind)
+        assert await confirmation.recheck(database, chain, registry, far_behind, _forget)
+        assert not await confirmation.recheck(database, chain, registry, far_behind, _forget)
     finally:
         await chain.close()
         await database.close()
+
+
+async def _forget(_: Sequence[UUID]) -> None:
+    """There is no cache."""
 
 
 async def _registry(world: World) -> Registry:

@@ -116,7 +116,7 @@ async def test_an_anchor_and_its_gas(chain: Chain) -> None:
     assert receipt.gas_used == GAS_OF_AN_ANCHOR
 
 
-async def test_F44_the_contract_refuses_a_root_it_has(chain: Chain) -> None:
+async def test_f44_the_contract_refuses_a_root_it_has(chain: Chain) -> None:
     sender = Sender(signing.DEVELOPMENT_KEY, await chain.chain_id())
     contract = await registry.deploy(chain, sender)
     root = os.urandom(32)

@@ -111,14 +111,14 @@ BREAKS: dict[str, Break] = {
 
 
 @pytest.mark.parametrize("how", BREAKS)
-async def test_F43_whatever_is_no_answer_is_unavailable(liar: Liar, chain: Chain, how: str) -> None:
+async def test_f43_whatever_is_no_answer_is_unavailable(liar: Liar, chain: Chain, how: str) -> None:
     assert await chain.chain_id() == 1
     BREAKS[how](liar)
     with pytest.raises(Unavailable):
         await chain.chain_id()
 
 
-async def test_F43_down() -> None:
+async def test_f43_down() -> None:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     server.close()
@@ -130,7 +130,7 @@ async def test_F43_down() -> None:
     await chain.close()
 
 
-async def test_F43_another_chain_id_in_the_middle(liar: Liar, chain: Chain) -> None:
+async def test_f43_another_chain_id_in_the_middle(liar: Liar, chain: Chain) -> None:
     liar.results["eth_getBlockByNumber"] = BLOCK
     assert (await chain.head()).number == 5
     liar.results["eth_chainId"] = "0x2"
@@ -175,7 +175,7 @@ LIES: dict[str, tuple[str, object, Ask]] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-async def test_F43_lies_are_unavailable(liar: Liar, chain: Chain, lie: str) -> None:
+async def test_f43_lies_are_unavailable(liar: Liar, chain: Chain, lie: str) -> None:
     method, result, ask = LIES[lie]
     liar.results |= {"eth_maxPriorityFeePerGas": "0x1", method: result}
     with pytest.raises(Unavailable):
@@ -210,7 +210,7 @@ async def test_answers_to_a_raw_transaction(liar: Liar, chain: Chain) -> None:
     liar.errors["eth_sendRawTransaction"] = (-32000, "insufficient funds for gas * price + value")
     answer = await chain.send_raw(b"raw")
     assert (answer.sent, answer.text) == (
-        Sent.REJECTED,
+        Sent.NO_FUNDS,
         "insufficient funds for gas * price + value",
     )
     liar.errors["eth_sendRawTransaction"] = (-32603, "internal error")
@@ -234,10 +234,13 @@ async def test_answers_to_a_raw_transaction(liar: Liar, chain: Chain) -> None:
         ("FeeTooLow", Sent.UNDERPRICED),  # nethermind
         ("Gas price below configured minimum gas price", Sent.UNDERPRICED),  # besu
         ("unknown transaction type", Sent.REJECTED),
-        ("insufficient funds", Sent.REJECTED),
+        ("insufficient funds for gas * price + value: balance 0", Sent.NO_FUNDS),  # geth
+        ("InsufficientFunds, Account balance is 0", Sent.NO_FUNDS),  # nethermind
+        ("Upfront cost exceeds account balance", Sent.NO_FUNDS),  # besu
+        ("exceeds block gas limit", Sent.REJECTED),
     ],
 )
-def test_F42_the_words_of_nodes(text: str, sent: Sent) -> None:
+def test_f42_the_words_of_nodes(text: str, sent: Sent) -> None:
     assert understand(text).sent is sent
 
 

@@ -19,7 +19,7 @@ def test_a_first_offer_is_valid_and_bounded(base_fee: int, tip: int) -> None:
 
 
 @given(st.integers(0, CAP_LIMIT), st.integers(0, CAP_LIMIT), WEI, WEI)
-def test_F40_a_replacement_raises_both_by_an_eighth(
+def test_f40_a_replacement_raises_both_by_an_eighth(
     cap: int, tip: int, base_fee: int, market_tip: int
 ) -> None:
     before = Fees(max(cap, tip), min(cap, tip))
@@ -33,10 +33,10 @@ def test_F40_a_replacement_raises_both_by_an_eighth(
     assert before.tip < offer.tip <= offer.cap
 
 
-def test_F40_a_replacement_follows_the_market() -> None:
+def test_f40_a_replacement_follows_the_market() -> None:
     offer = fees.replacement(Fees(cap=3 * 10**9, tip=10**9), Market(50 * 10**9, 2 * 10**9))
     assert offer == Fees(cap=102 * 10**9, tip=2 * 10**9)
 
 
-def test_F40_past_the_limit_there_is_none() -> None:
+def test_f40_past_the_limit_there_is_none() -> None:
     assert fees.replacement(Fees(cap=450 * 10**9, tip=10**9), Market(1, 1)) is None
