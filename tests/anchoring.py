@@ -7,13 +7,16 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
 from uuid import UUID
 
 from tests.servers import rpc
 from voketag import merkle, settings
 from voketag.anchoring.advance import Anchoring, Patience
+from voketag.chain import signing
 from voketag.chain.client import ANCHORED_TOPIC, Chain
+from voketag.chain.signing import Sender
 from voketag.errors import Unavailable
 from voketag.identifiers import new_id
 from voketag.records import anchors
@@ -45,6 +48,11 @@ class World:
         """A process as it is just after its start."""
         configured = dataclasses.replace(self.settings, **changes)  # type: ignore[arg-type]
         return Anchoring(self.database, self.chain, configured, patience)
+
+    def configure(self, **changes: object) -> None:
+        """Other settings, for this process and those to come."""
+        self.settings = dataclasses.replace(self.settings, **changes)  # type: ignore[arg-type]
+        self.anchoring = self.process()
 
     async def rpc(self, method: str, *parameters: object) -> object:
         """One call to the chain, which nothing that a test does to `chain` can disturb."""
@@ -124,6 +132,35 @@ class World:
         assert isinstance(logs, list)
         return [bytes.fromhex(log["topics"][1][2:]) for log in logs]
 
+    async def finals(self) -> set[tuple[UUID, bytes, int, bytes]]:
+        """Every anchor that the table holds for final, with its transaction and block."""
+        async with self.database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT anchor_id, tx_hash, block_number, block_hash FROM anchors "
+                "WHERE status = 'final'"
+            )
+        return {tuple(row) for row in rows}
+
+    async def check_truly_final(
+        self, finals: Iterable[tuple[UUID, bytes, int, bytes]], confirmations: int = 1
+    ) -> None:
+        """These are what the chain itself says, whatever was said through a proxy."""
+        for _, tx_hash, block_number, block_hash in finals:
+            receipt: Any = await self.rpc("eth_getTransactionReceipt", "0x" + tx_hash.hex())
+            assert receipt is not None, "final, and on no chain"
+            assert receipt["status"] == "0x1"
+            assert receipt["blockHash"] == "0x" + block_hash.hex()
+            assert int(receipt["blockNumber"], 16) == block_number
+            head = await self.number("eth_blockNumber")
+            assert head - block_number + 1 >= confirmations, "final too early"
+
+    async def check_no_open_nonce(self) -> None:
+        """Nothing of the account waits, and every anchor's nonce is used."""
+        sender = "0x" + Sender(signing.DEVELOPMENT_KEY, 31337).address.hex()
+        used = await self.number("eth_getTransactionCount", sender, "latest")
+        assert used == await self.number("eth_getTransactionCount", sender, "pending")
+        assert await self.fetchval("SELECT count(*) FROM anchors WHERE nonce >= $1", used) == 0
+
     async def check_all_final(self, *batch_ids: UUID) -> None:
         """Every batch is completed, its path leads to a root that the chain has, once."""
         anchored = await self.anchored_roots()
@@ -140,13 +177,10 @@ class World:
             assert merkle.root_of_path(root, record.path) == record.root
             assert record.root in anchored
             assert record.tx_hash is not None
-            receipt = await self.chain.receipt(record.tx_hash)
-            assert receipt is not None
-            assert receipt.succeeded
-            assert (receipt.block_number, receipt.block_hash) == (
-                record.block_number,
-                record.block_hash,
-            )
+            assert record.block_number is not None
+            assert record.block_hash is not None
+            where = (record.tx_hash, record.block_number, record.block_hash)
+            await self.check_truly_final([(batch_id, *where)])
         assert len(anchored) == await self.fetchval("SELECT count(*) FROM anchors")
 
 
@@ -157,14 +191,17 @@ def settings_for(database_url: str, chain_url: str) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def open_world(database_url: str, chain_url: str) -> AsyncIterator[World]:
-    """A World on real servers."""
+async def open_world(
+    database_url: str, chain_url: str, *, through: str | None = None, timeout_s: float = 5.0
+) -> AsyncIterator[World]:
+    """A World on real servers; the anchoring reaches its chain `through` another URL, if given."""
     database = await Database.open(database_url)
-    chain = Chain(chain_url, timeout_s=5.0)
+    chain = Chain(through or chain_url, timeout_s=timeout_s)
+    world = World(database, chain, settings_for(database_url, chain_url))
     try:
-        yield World(database, chain, settings_for(database_url, chain_url))
+        yield world
     finally:
-        await chain.close()
+        await world.chain.close()
         await database.close()
 
 
