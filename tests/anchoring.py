@@ -14,6 +14,7 @@ from uuid import UUID
 from tests.servers import rpc
 from voketag import merkle, settings
 from voketag.anchoring.advance import Anchoring, Patience
+from voketag.anchoring.confirmation import Forget
 from voketag.chain import signing
 from voketag.chain.client import ANCHORED_TOPIC, Chain
 from voketag.chain.signing import Sender
@@ -44,10 +45,13 @@ class World:
         self.settings = configured
         self.anchoring = self.process()
 
-    def process(self, patience: Patience = HASTY, **changes: object) -> Anchoring:
+    def process(
+        self, patience: Patience = HASTY, *, forget: Forget | None = None, **changes: object
+    ) -> Anchoring:
         """A process as it is just after its start."""
         configured = dataclasses.replace(self.settings, **changes)  # type: ignore[arg-type]
-        return Anchoring(self.database, self.chain, configured, patience)
+        given = {} if forget is None else {"forget": forget}
+        return Anchoring(self.database, self.chain, configured, patience, **given)
 
     def configure(self, **changes: object) -> None:
         """Other settings, for this process and those to come."""
@@ -83,6 +87,22 @@ class World:
             if queued:
                 assert await anchors.store_roots(connection, [(batch_id, root)]) == set()
         return batch_id
+
+    async def batches(self, count: int) -> None:
+        """Many stored batches at once, whose roots wait."""
+        first = await self.batch()
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                "WITH made AS (INSERT INTO batches (batch_id, factory_id, sku, name, product_count,"
+                " serials_given, token_key_id, status, merkle_root, created_at) "
+                "SELECT gen_random_uuid(), factory_id, sku, name, product_count, serials_given, "
+                "token_key_id, status, sha256(n::text::bytea), created_at "
+                "FROM batches, generate_series(2, $2::int) AS n WHERE batch_id = $1 "
+                "RETURNING batch_id, merkle_root) "
+                "INSERT INTO anchor_roots (batch_id, root) SELECT batch_id, merkle_root FROM made",
+                first,
+                count,
+            )
 
     async def until_quiet(self, *processes: Anchoring, timeout_s: float = 20.0) -> None:
         """Let processes work until every root has a final anchor; faults are lived through."""

@@ -13,13 +13,17 @@ import pytest
 
 from consumers import anchor
 from tests.anchoring import World, settings_for
+from tests.chain_proxy import ChainProxy, chain_proxy
 from tests.servers import eventually
-from voketag import events
+from voketag import events, metrics
 from voketag.consumer import Loop
 from voketag.events import Notice, RootReady
 from voketag.identifiers import new_id
 from voketag.process import Wires, open_wires
-from voketag.records import anchor_blocks
+from voketag.records import anchor_blocks, batches
+from voketag.redis import batch_cache
+
+URL_KEY = "3f9c0d7b5e-the-key-of-our-account"
 
 
 class Running:
@@ -45,12 +49,22 @@ class Running:
 
 
 @pytest.fixture
-async def running(database_url: str, chain_url: str, redis_url: str) -> AsyncIterator[Running]:
-    configured = dataclasses.replace(settings_for(database_url, chain_url), redis_url=redis_url)
+async def proxy(chain_url: str) -> AsyncIterator[ChainProxy]:
+    async with chain_proxy(chain_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def running(
+    database_url: str, chain_url: str, redis_url: str, proxy: ChainProxy
+) -> AsyncIterator[Running]:
+    given = settings_for(database_url, f"{proxy.url}/v2/{URL_KEY}")
+    configured = dataclasses.replace(given, redis_url=redis_url)
     async with open_wires(configured, database=True, chain=True) as wires:
         loop = Loop(anchor.build(wires), wires.streams)
         task = asyncio.create_task(loop.run())
-        yield Running(World(wires.database, wires.chain, configured), wires)
+        direct = dataclasses.replace(configured, chain_url=chain_url)
+        yield Running(World(wires.database, wires.chain, direct), wires)
         loop.stop()
         await task
 
@@ -131,6 +145,78 @@ async def test_a_notice_whose_record_was_lost_is_published_again_under_its_id(
     await eventually(lambda: _noticed(running, 2))
     first, second = await running.notices()
     assert first == second
+
+
+async def test_f43_a_silent_chain_keeps_back_no_notice_of_what_is_final(
+    running: Running, proxy: ChainProxy
+) -> None:
+    batch_id = await running.world.batch(b"\x0c" * 32, queued=False)
+    await running.root_ready(batch_id, b"\x0c" * 32)
+    await eventually(lambda: _announced(running))
+    proxy.spoil("500")
+    # As after a crash between the commit and the notice.
+    await running.world.fetchval("UPDATE batches SET announced_at = NULL")
+    await eventually(lambda: _noticed(running, 2))
+    first, second = await running.notices()
+    assert first == second
+
+
+async def test_f41_the_cache_forgets_a_batch_whose_anchor_vanished(
+    running: Running, proxy: ChainProxy
+) -> None:
+    batch_id = await running.world.batch(b"\x0d" * 32, queued=False)
+    await running.root_ready(batch_id, b"\x0d" * 32)
+    await eventually(lambda: _completed(running, batch_id))
+    redis = running.wires.streams.redis
+    factory_id = await running.world.fetchval("SELECT factory_id FROM batches")
+    assert isinstance(factory_id, UUID)
+    async with running.wires.database.connection() as connection:
+        shown = await batches.view(connection, factory_id, batch_id)
+    assert shown is not None
+    await batch_cache.offer(redis, shown)
+    assert await batch_cache.get(redis, batch_id) == shown
+    proxy.spoil("500", "eth_sendRawTransaction")  # it stays away for a while
+    await running.world.rpc("anvil_reorg", 1, [])
+    await eventually(lambda: _forgotten(running, batch_id))
+    await batch_cache.offer(redis, shown)  # by a reader that had read it before
+    assert await batch_cache.get(redis, batch_id) is None
+    proxy.behave()
+    await eventually(lambda: _completed(running, batch_id))
+    await running.world.check_all_final(batch_id)
+
+
+async def test_the_key_in_the_chains_url_is_in_no_log_metric_or_row(
+    running: Running, proxy: ChainProxy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch_id = await running.world.batch(b"\x0e" * 32, queued=False)
+    await running.root_ready(batch_id, b"\x0e" * 32)
+    await eventually(lambda: _completed(running, batch_id))
+    later = await running.world.batch(b"\x0f" * 32, queued=False)
+    proxy.spoil("its key repeated", "eth_sendRawTransaction")
+    await running.root_ready(later, b"\x0f" * 32)
+    await eventually(lambda: _refused(running))
+    proxy.spoil("its key repeated", "eth_chainId")
+    before = proxy.asked["eth_chainId"]
+    await eventually(lambda: proxy.asked["eth_chainId"] > before + 1)
+    told = capsys.readouterr().out
+    assert "[withheld]" in told
+    assert URL_KEY not in told
+    assert URL_KEY not in metrics.snapshot().decode()
+    error = await running.world.fetchval("SELECT error FROM anchor_transactions WHERE error <> ''")
+    assert URL_KEY not in str(error)
+
+
+async def _announced(running: Running) -> bool:
+    return await running.world.fetchval("SELECT announced_at IS NOT NULL FROM batches") is True
+
+
+async def _refused(running: Running) -> bool:
+    query = "SELECT count(*) FROM anchor_transactions WHERE error IS NOT NULL"
+    return await running.world.fetchval(query) == 1
+
+
+async def _forgotten(running: Running, batch_id: UUID) -> bool:
+    return await batch_cache.get(running.wires.streams.redis, batch_id) is None
 
 
 async def _completed(running: Running, batch_id: UUID) -> bool:
