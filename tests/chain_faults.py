@@ -61,10 +61,10 @@ class Exchange:
         error = {"code": code, "message": message}
         return self.answer({"jsonrpc": "2.0", "id": self.call["id"], "error": error})
 
-    def cut(self) -> web.Response:
+    def cut(self, *, after_what_was_written: bool = False) -> web.Response:
         """Close the connection; the answer that is returned goes nowhere."""
-        if self.request.transport is not None:
-            self.request.transport.abort()
+        if (transport := self.request.transport) is not None:
+            transport.close() if after_what_was_written else transport.abort()
         return web.Response()
 
     async def stream(self, body: AsyncIterator[bytes], **headers: str) -> web.StreamResponse:
@@ -166,6 +166,14 @@ async def _too_many(exchange: Exchange) -> web.StreamResponse:
     error = {"code": -32005, "message": "daily request count exceeded"}
     reply = {"jsonrpc": "2.0", "id": exchange.call["id"], "error": error}
     return exchange.answer(reply, status=429)
+
+
+@fault("not HTTP")
+async def _not_http(exchange: Exchange) -> web.StreamResponse:
+    """Libraries repeat the URL in what they say to this."""
+    if exchange.request.transport is not None:
+        exchange.request.transport.write(b"HTTP/1.1 twohundred OK\r\n\r\n")
+    return exchange.cut(after_what_was_written=True)
 
 
 @fault("a page")

@@ -20,7 +20,7 @@ from voketag.errors import SettingsError, Unavailable
 
 FAMILIES = {
     "on the way": ("delay", "drop the request", "drop the reply", "ask twice", "slow", "redirect"),
-    "no answer": ("500", "429", "a page", "truncated", "huge", "gzip bomb"),
+    "no answer": ("500", "429", "a page", "not HTTP", "truncated", "huge", "gzip bomb"),
     "another answer": (
         *("an earlier answer", "wrong id", "wrong version", "another chain", "its key repeated"),
     ),
@@ -121,6 +121,24 @@ async def _mined(world: World) -> None:
             if not progress.open_anchors and not progress.waiting_roots:
                 return
     raise AssertionError(await world.statuses())
+
+
+async def test_f43_f44_a_made_up_receipt_completes_nothing(world: World, proxy: ChainProxy) -> None:
+    """The block is there, the event is ours; but the contract knows nothing of it."""
+    await world.until_quiet()
+    await world.rpc("evm_setAutomine", False)
+    batch_id = await world.batch()
+    await world.until("submitted")
+    proxy.spoil("made-up receipt")
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="the contract does not"):
+            await world.anchoring.advance()
+    assert await world.statuses() == ["submitted"]
+    proxy.behave()
+    await world.rpc("evm_setAutomine", True)
+    await world.rpc("evm_mine")
+    await world.until_quiet()
+    await world.check_all_final(batch_id)
 
 
 async def test_f43_what_is_final_stays_so_where_one_answer_alone_denies_it(

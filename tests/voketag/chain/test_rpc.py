@@ -53,6 +53,12 @@ async def test_f43_a_huge_answer_is_given_up(chain: Chain, proxy: ChainProxy) ->
     assert proxy.sent < HUGE_BYTES // 2, "it was read to the end"
 
 
+async def test_f43_what_is_packed_is_not_unpacked(chain: Chain, proxy: ChainProxy) -> None:
+    proxy.spoil("gzip bomb")
+    with pytest.raises(Unavailable, match="not an answer"):
+        await chain.chain_id()
+
+
 async def test_f43_a_redirect_is_not_followed(chain: Chain, proxy: ChainProxy) -> None:
     proxy.spoil("redirect", times=1)
     with pytest.raises(Unavailable, match="HTTP 307"):
