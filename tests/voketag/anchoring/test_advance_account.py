@@ -154,23 +154,6 @@ async def test_f43_another_chain_than_the_one_that_was_set_is_refused(world: Wor
     await world.until_quiet()
 
 
-async def test_f43_another_chain_than_that_of_open_anchors_is_refused(world: World) -> None:
-    await world.until_quiet()
-    await world.rpc("evm_setAutomine", False)
-    batch_id = await world.batch()
-    await world.until("submitted")
-    await world.fetchval("UPDATE anchors SET chain_id = $1", SEPOLIA)
-    with pytest.raises(
-        SettingsError, match="1 anchors of this database are not final on chain 111"
-    ):
-        await world.process().advance()
-    await world.fetchval("UPDATE anchors SET chain_id = 31337")
-    await world.rpc("evm_setAutomine", True)
-    await world.rpc("evm_mine")
-    await world.until_quiet(world.process())
-    await world.check_all_final(batch_id)
-
-
 async def test_f43_what_was_right_at_the_start_is_waited_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
