@@ -15,6 +15,7 @@ from uuid import UUID
 import structlog
 
 from voketag import events, identifiers, metrics, topology
+from voketag.backpressure import MEMORY_ACCEPTED_BELOW
 from voketag.consumer import Consumer
 from voketag.errors import Unavailable
 from voketag.events import BatchAccepted
@@ -22,6 +23,7 @@ from voketag.ownership import LEASE_MS
 from voketag.process import Wires, run_consumer
 from voketag.records import batches, partitions
 from voketag.redis.connection import Command
+from voketag.redis.pressure import memory_share
 from voketag.redis.stream_status import read_status
 from voketag.redis.streams import Entry
 from voketag.redis.trimming import trim
@@ -112,9 +114,13 @@ class Maintenance:
     # ------------------------------------------------------------------ Redis
 
     async def trim_streams(self) -> None:
-        """Remove from each stream what every registered group has finished."""
+        """Remove from each stream what every registered group has finished; of a Redis that fills
+        up at once, whoever tails it.
+        """
+        share = await memory_share(self._wires.streams.redis)
+        kept_ms = 0 if share is not None and share >= MEMORY_ACCEPTED_BELOW else KEPT_MS
         for stream, groups in topology.groups_of(self._wires.settings.shards).items():
-            removed = await trim(self._wires.streams.redis, stream, groups, KEPT_MS)
+            removed = await trim(self._wires.streams.redis, stream, groups, kept_ms)
             if removed:
                 metrics.TRIMMED.labels(stream).inc(removed)
 

@@ -10,6 +10,7 @@ from voketag.consumer import Consumer
 from voketag.events import ScoredScan
 from voketag.process import Wires, run_consumer
 from voketag.records import scans
+from voketag.redis import intake
 from voketag.redis.connection import Command
 from voketag.redis.streams import Entry
 
@@ -23,11 +24,13 @@ def build(wires: Wires) -> Consumer:
 
 
 async def _handle(wires: Wires, entries: Sequence[Entry]) -> Sequence[Command]:
-    """One transaction for the batch; it is acknowledged only once that is committed."""
+    """One transaction for the batch; it is acknowledged only once that is committed, and from then
+    on Postgres knows the scan ids.
+    """
     scored = [events.decode(entry.fields or {}, ScoredScan) for entry in entries]
     async with wires.database.transaction() as connection:
         await scans.store(connection, scored)
-    return ()
+    return [intake.stored(item.scan.scan_id) for item in scored]
 
 
 if __name__ == "__main__":

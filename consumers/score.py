@@ -6,6 +6,7 @@ the batch, new histories and scored entries, is written in the instant that ackn
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
@@ -13,7 +14,8 @@ from uuid import UUID
 from voketag import acceptance, events
 from voketag.acceptance import Accepted
 from voketag.consumer import Consumer
-from voketag.events import ScoredScan
+from voketag.errors import Rejected
+from voketag.events import Scan, ScoredScan
 from voketag.process import Wires, run_consumer
 from voketag.redis import intake
 from voketag.redis.connection import Command
@@ -25,7 +27,19 @@ def build(wires: Wires) -> Consumer:
     """The consumer of the scan streams."""
     shards = range(wires.settings.shards)
     streams = {events.scans(shard): shard for shard in shards}
-    return Consumer("score", tuple(streams), partial(_handle, wires, streams))
+    return Consumer(
+        "score", tuple(streams), partial(_handle, wires, streams), burial=partial(_burial, streams)
+    )
+
+
+def _burial(shards: dict[str, int], entry: Entry) -> Sequence[Command]:
+    """A scan that was given up waits for its score no longer; of one that cannot be read nobody
+    knows which it was.
+    """
+    with contextlib.suppress(Rejected):
+        scan = events.decode(entry.fields or {}, Scan)
+        return [intake.forget_waiting(shards[entry.stream], scan)]
+    return ()
 
 
 async def _handle(
@@ -44,14 +58,15 @@ def score_in_order(
 ) -> list[Command]:
     """Score scans one after another, each from the history the ones before it left.
 
-    `stored` holds each known product's history, None where Redis has none: then the one that the
-    scan was accepted with is taken.
+    `stored` holds each known product's history, None where Redis has none: then the one that was
+    stored when the scan was accepted is taken. Not the one it was answered from: that counts scans
+    which may have been buried since, and count when they are put back.
     """
     commands: list[Command] = []
     changed: dict[UUID, History] = {}
     for item in accepted:
         product_id = item.scan.product_id
-        before = changed.get(product_id) or stored.get(product_id) or item.history
+        before = changed.get(product_id) or stored.get(product_id) or item.stored
         seen = sighting(item.scan)
         record = acceptance.judge(item.scan, item.product, before, item.signals)
         told = item.told()
@@ -72,4 +87,4 @@ def score_in_order(
 
 
 if __name__ == "__main__":
-    run_consumer(build)
+    run_consumer(build, redis_keeps=True)

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from producers import scan_page
+from producers import scan_gate, scan_page
 from producers.callers import Callers
 from producers.scan_reports import Reports
 from producers.scan_requests import (
@@ -27,18 +27,19 @@ from producers.scan_requests import (
     record,
     scan_id_of,
 )
-from voketag import identifiers, metrics
+from voketag import events, identifiers, metrics
 from voketag.acceptance import Accepted
-from voketag.errors import InvalidField, Unavailable
+from voketag.backpressure import Cause, Gate
+from voketag.errors import InvalidField, Overloaded, Unavailable
 from voketag.events import Assessment, Scan, Told
 from voketag.geo import AddressRanges, Geo
 from voketag.http.problems import not_found
 from voketag.http.requests import path_id, read_body
 from voketag.http.routes import Route, json_response
 from voketag.http.server import application, serve
-from voketag.process import Wires, main, open_wires
+from voketag.process import Wires, main, open_wires, refuse_forgetful
 from voketag.readiness import tell_ready
-from voketag.records import scans
+from voketag.records import reports, scans
 from voketag.redis.intake import REPLAY_WINDOW_S, Found, Limited, Unknown
 from voketag.settings import Settings
 from voketag.start_checks import checked
@@ -46,7 +47,8 @@ from voketag.tasks import end
 
 FLUSH_EVERY_S = 1.0
 # A scan id whose own time is younger than this is still remembered by Redis, if it was accepted:
-# it may lie 5 minutes ahead of its acceptance. Older ones are looked up in Postgres.
+# it may lie 5 minutes ahead of its acceptance. Older ones are looked up in Postgres, and Redis
+# remembers those that are not stored yet.
 _REMEMBERED_MS = REPLAY_WINDOW_S * 1000 - 5 * 60_000
 _NOT_RECOGNISED = Told(Assessment("not_recognised"))
 _decoder = msgspec.json.Decoder(ScanRequest)
@@ -56,9 +58,10 @@ log = structlog.get_logger()
 class Scanning:
     """Scans over their wires: accepted, answered, looked up."""
 
-    def __init__(self, wires: Wires, callers: Callers) -> None:
+    def __init__(self, wires: Wires, callers: Callers, gate: Gate) -> None:
         self._wires = wires
         self._callers = callers
+        self._gate = gate
 
     async def post_scan(self, request: web.Request) -> web.Response:
         """Answer one scan."""
@@ -90,6 +93,21 @@ class Scanning:
             if stored is not None:
                 _same_product(scan, stored.product_id)
                 return json_response(answer(scan.scan_id, stored.product, stored.answered))
+        try:
+            shard = events.shard_of(scan.product_id, self._wires.settings.shards)
+            if cause := self._gate.refusal(shard):
+                outcome = await self._accepted_before(scan, named_by_caller, cause)
+            else:
+                outcome = await self._offer(scan, named_by_caller)
+        except Overloaded as error:
+            raise scan_gate.refused("waiting") from error
+        _same_product(scan, outcome.scan.product_id)
+        told = outcome.told()
+        log.debug("scanned", scan_id=str(scan.scan_id), verdict=told.assessment.verdict)
+        metrics.SCANS.labels(told.assessment.verdict).inc()
+        return json_response(answer(scan.scan_id, outcome.product, told))
+
+    async def _offer(self, scan: Scan, named_by_caller: bool) -> Accepted:
         intake = self._wires.intake
         outcome = await intake.offer(scan, remember=named_by_caller)
         if isinstance(outcome, Unknown):
@@ -99,15 +117,20 @@ class Scanning:
             raise self._callers.too_many(outcome.retry_after_ms)
         if not isinstance(outcome, Accepted):
             raise TypeError(f"intake gave {outcome!r} for a scan with its product")
-        _same_product(scan, outcome.scan.product_id)
-        told = outcome.told()
-        log.debug("scanned", scan_id=str(scan.scan_id), verdict=told.assessment.verdict)
-        metrics.SCANS.labels(told.assessment.verdict).inc()
-        return json_response(answer(scan.scan_id, outcome.product, told))
+        return outcome
+
+    async def _accepted_before(self, scan: Scan, named_by_caller: bool, cause: Cause) -> Accepted:
+        """While scans are refused, one that was accepted already is answered all the same."""
+        if named_by_caller and cause != "forgetful":
+            before = await self._wires.intake.accepted_before(scan)
+            if before is not None:
+                return before
+        raise scan_gate.refused(cause)
 
     async def _look_up(self, product_id: UUID) -> Found:
-        """A product that is not in the cache, and its history. Nothing is kept of a product that
-        does not exist: it may be stored in the next moment.
+        """A product that is not in the cache, and its history; Redis is told again what else it
+        may have forgotten of it. Nothing is kept of a product that does not exist: it may be stored
+        in the next moment.
         """
         async with self._wires.database.connection() as connection:
             found = await scans.product_for_scan(connection, product_id)
@@ -115,8 +138,13 @@ class Scanning:
                 return Found(None)
             product, recalled = found
             history = await scans.history_of(connection, product_id)
+            standing = await reports.standing_of(connection, product_id)
         if recalled:
             await self._wires.intake.recall(product.batch_id)
+        if standing.believed:
+            await self._wires.intake.report(product_id, *standing.believed)
+        if standing.dismissed:
+            await self._wires.intake.forget_reports(product_id, *standing.dismissed)
         return Found(product, history)
 
     async def _stored(self, scan_id: UUID) -> scans.StoredScan | None:
@@ -204,19 +232,20 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
 
     ranges = AddressRanges.read(wires.settings.datacenter_ranges)
     callers = Callers(wires.settings, Geo.open(wires.settings.geo_database), ranges)
-    table = routes(Scanning(wires, callers), Reports(wires, callers))
+    gate = Gate(wires.settings.shed_after_s)
+    table = routes(Scanning(wires, callers, gate), Reports(wires, callers))
     flushing = asyncio.create_task(_flush_probes(wires, callers))
+    watching = asyncio.create_task(scan_gate.watch(wires, gate))
     try:
         yield application("VokeTag scan", table, ready)
     finally:
-        await end(flushing)
+        await end(flushing, watching)
 
 
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """The scan process. It promises that an answered scan is kept, so it looks at Redis first."""
     async with open_wires(settings, database=True) as wires, checked(wires, stopping):
-        if not settings.redis_may_lose:
-            await wires.streams.refuse_forgetful(stopping)
+        await refuse_forgetful(wires, stopping)
         async with opened(wires) as app:
             await serve(app, settings, settings.scan_port, stopping, tell_ready)
 

@@ -17,12 +17,17 @@ from voketag.risk.history import EMPTY, History, Sighting, sighting
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A scan, its product (None: no batch holds it), and the product's history before it."""
+    """A scan, its product (None: no batch holds it), and the product's history before it.
+
+    `stored` is that history as the score group had stored it: without the scans that waited for
+    their score then, of which some may never get one.
+    """
 
     scan: Scan
     product: Product | None
     history: History
     signals: Signals
+    stored: History = EMPTY
 
     def told(self) -> Told:
         """What the person is told: the score from the history as it stood."""
@@ -53,7 +58,7 @@ def from_parts(scan: Scan, product: bytes, history: bytes, tail: bytes, signals:
 
     `history` is what the score group has stored, `tail` the scans accepted since, oldest first.
     """
-    known = events.decode_json(history, History) if history else EMPTY
+    stored = known = events.decode_json(history, History) if history else EMPTY
     for seen in events.decode_json(tail, list[Sighting]) if tail else ():
         known = known.after(seen)
     return Accepted(
@@ -61,4 +66,5 @@ def from_parts(scan: Scan, product: bytes, history: bytes, tail: bytes, signals:
         events.decode_json(product, Product) if product else None,
         known,
         events.decode_json(signals, Signals) if signals else Signals(),
+        stored,
     )

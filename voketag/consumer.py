@@ -43,7 +43,8 @@ class Consumer:
     `handle` processes entries of one stream in order and gives the Redis commands that follow from
     them; the loop carries those out in the instant in which it acknowledges the entries. `tick`,
     where there is one, runs by itself and after entries were handled; it gives the seconds until
-    it wants to run again. `buried` hears of each entry that was given up, with the reason.
+    it wants to run again. `buried` hears of each entry that was given up, with the reason; the
+    commands of `burial` are carried out in the instant in which an entry is buried.
     """
 
     group: str
@@ -52,6 +53,7 @@ class Consumer:
     batch: int = 200
     tick: Callable[[], Awaitable[float]] | None = None
     buried: Callable[[Entry, str], Awaitable[None]] | None = None
+    burial: Callable[[Entry], Sequence[Command]] | None = None
 
 
 class BadDeploy(Exception):
@@ -187,7 +189,9 @@ class Loop:
         reason = f"{type(error).__name__}: {error}"
         if self.consumer.buried is not None:
             await self.consumer.buried(entry, reason)
-        await self.streams.bury(self.consumer.group, entry, reason, attempts)
+        burial = self.consumer.burial
+        commands = burial(entry) if burial is not None else ()
+        await self.streams.bury(self.consumer.group, entry, reason, attempts, commands)
         log.error(
             "buried", stream=entry.stream, entry_id=entry.entry_id, error=reason, exc_info=error
         )

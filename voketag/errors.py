@@ -19,6 +19,10 @@ class Unavailable(VokeTagError):
     """A server we depend on does not answer: keep everything, wait, try again for ever."""
 
 
+class Overloaded(VokeTagError):
+    """More waits here than is good: nothing was done; refuse it, and say when to come back."""
+
+
 class Conflict(VokeTagError):
     """The state is not the one the caller assumed: read it again, then decide."""
 

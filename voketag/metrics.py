@@ -38,8 +38,25 @@ BAD_TOKENS = Counter(
 )
 REFUSED = Counter(
     "voketag_scans_refused_total",
-    "Scans not accepted, by reason: rate_limited, unavailable.",
+    "Scans not accepted, by reason: rate_limited, forgetful, memory, age, waiting.",
     ("reason",),
+    registry=REGISTRY,
+)
+GATE = Gauge(
+    "voketag_shards_refused",
+    "Shards whose scans are refused now, by reason: forgetful, memory, age.",
+    ("reason",),
+    registry=REGISTRY,
+)
+MEMORY_SHARE = Gauge(
+    "voketag_redis_memory_share",
+    "The memory that Redis has in use, as a share of what it may use.",
+    registry=REGISTRY,
+)
+OLDEST_UNFINISHED_SECONDS = Gauge(
+    "voketag_oldest_unfinished_seconds",
+    "Age of the oldest scan of a shard that is not stored yet.",
+    ("shard",),
     registry=REGISTRY,
 )
 HANDLED = Counter(

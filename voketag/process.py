@@ -84,7 +84,12 @@ async def open_wires(
     async with contextlib.AsyncExitStack() as stack:
         streams = Streams(settings.redis_url, secrets.token_hex(8))
         stack.push_async_callback(streams.close)
-        intake = Intake(settings.redis_url, settings.shards, settings.scan_rate_limit)
+        intake = Intake(
+            settings.redis_url,
+            settings.shards,
+            settings.scan_rate_limit,
+            settings.redis_replicas or 0,
+        )
         stack.push_async_callback(intake.close)
         opened_database = opened_chain = None
         # Imported where they are needed: a process that speaks to Redis alone stays small.
@@ -101,6 +106,14 @@ async def open_wires(
         yield Wires(settings, streams, intake, opened_database, opened_chain)
 
 
+async def refuse_forgetful(wires: Wires, stopping: asyncio.Event) -> None:
+    """For a process that promises to keep what only Redis holds: wait until Redis answers or
+    `stopping`. Raises SettingsError where it can lose writes and no setting accepts that.
+    """
+    if not wires.settings.redis_may_lose:
+        await wires.streams.refuse_forgetful(stopping, wires.settings.redis_replicas)
+
+
 def run_consumer(
     build: Callable[[Wires], Consumer],
     *,
@@ -109,10 +122,12 @@ def run_consumer(
     partitions: bool = False,
     lease_ms: int = LEASE_MS,
     stall_s: float = STALL_S,
+    redis_keeps: bool = False,
 ) -> None:
     """The main program of a consumer: runs until SIGTERM or SIGINT, finishes its batch, leaves.
 
     `partitions`: it stores rows that lie in monthly partitions, which must be there at its start.
+    `redis_keeps`: nothing but Redis holds its work, so it starts with none that can lose it.
     """
 
     async def serve(settings: Settings, stopping: asyncio.Event) -> None:
@@ -120,6 +135,8 @@ def run_consumer(
             open_wires(settings, database=database, chain=chain) as wires,
             checked(wires, stopping, partitions=partitions),
         ):
+            if redis_keeps:
+                await refuse_forgetful(wires, stopping)
             loop = Loop(build(wires), wires.streams, lease_ms=lease_ms, stall_s=stall_s)
             running = asyncio.create_task(loop.run())
             stopped = asyncio.create_task(stopping.wait())

@@ -46,6 +46,9 @@ class Settings:
     datacenter_ranges: Path | None
     redis_may_lose: bool
     database_may_lose: bool
+    redis_replicas: int | None
+    redis_max_memory_mib: int | None
+    shed_after_s: int
     log_level: str
 
 
@@ -66,8 +69,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         "token_keys": reader.checked("TOKEN_KEYS", None, _token_keys),
         "hash_key": reader.checked("HASH_KEY", None, _hash_key),
         "anchor_window_s": reader.checked("ANCHOR_WINDOW_S", "2", _seconds),
-        "confirmations": reader.optional("CONFIRMATIONS", _confirmations),
-        "chain_id": reader.optional("CHAIN_ID", _chain_id),
+        "confirmations": reader.optional("CONFIRMATIONS", _whole(1, 10_000)),
+        "chain_id": reader.optional("CHAIN_ID", _whole(1, 2**63 - 1)),
         "chain_key": reader.optional("CHAIN_KEY", _chain_key),
         "contract": reader.optional("CONTRACT", _address),
         "public_url": reader.url("PUBLIC_URL", ("http", "https"), f"http://localhost:{scan_port}"),
@@ -79,6 +82,9 @@ def load(environ: Mapping[str, str]) -> Settings:
         "datacenter_ranges": reader.optional("DATACENTER_RANGES", _existing_file),
         "redis_may_lose": reader.choice("REDIS_MAY_LOSE", "no", ("no", "yes")) == "yes",
         "database_may_lose": reader.choice("DATABASE_MAY_LOSE", "no", ("no", "yes")) == "yes",
+        "redis_replicas": reader.optional("REDIS_REPLICAS", _whole(0, 16)),
+        "redis_max_memory_mib": reader.optional("REDIS_MAX_MEMORY_MIB", _whole(16, 16_777_216)),
+        "shed_after_s": reader.number("SHED_AFTER_S", "21600", 1, 604_800),
         "log_level": reader.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
     }
     if reader.faults:
@@ -116,12 +122,7 @@ class _Reader:
         return self.checked(name, default, str) or default
 
     def number(self, name: str, default: str, low: int, high: int) -> int | None:
-        def parse(text: str) -> int:
-            if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-                raise ValueError(f"{text!r} is not a whole number from {low} to {high}")
-            return int(text)
-
-        return self.checked(name, default, parse)
+        return self.checked(name, default, _whole(low, high))
 
     def choice(self, name: str, default: str, accepted: tuple[str, ...]) -> str | None:
         def parse(text: str) -> str:
@@ -142,6 +143,15 @@ class _Reader:
             return text.rstrip("/")
 
         return self.checked(name, default, parse)
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+            raise ValueError(f"{text!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
 
 
 def _admin_key(text: str) -> str:
@@ -182,18 +192,6 @@ def _seconds(text: str) -> float:
     if not 0 <= value <= 86_400:
         raise ValueError("a number of seconds from 0 to 86400 is accepted")
     return value
-
-
-def _confirmations(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 10_000):
-        raise ValueError(f"{text!r} is not a whole number from 1 to 10000")
-    return int(text)
-
-
-def _chain_id(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) < 2**63):
-        raise ValueError(f"{text!r} is not a whole number from 1 to {2**63 - 1}")
-    return int(text)
 
 
 def _chain_key(text: str) -> str:

@@ -17,7 +17,7 @@ from consumers.maintain import Maintenance, months_before
 from tests.factory_floor import running, settings_for, store_product, until
 from tests.old_entries import add_old, deliver, ids_in
 from tests.servers import Servers
-from voketag import events, identifiers, metrics, process
+from voketag import events, identifiers, metrics, process, topology
 from voketag.events import BatchAccepted
 from voketag.process import Wires
 from voketag.records import partitions
@@ -246,6 +246,25 @@ async def test_trimming_goes_on_without_postgres(redis_url: str) -> None:
 
         async with running(wires, maintain.build(wires)):
             await until(trimmed, "the stream trimmed")
+
+
+async def test_f6_nothing_finished_is_kept_in_a_redis_that_fills_up(wires: Wires) -> None:
+    redis = wires.streams.redis
+    await add_old(redis, STREAM, 3, age_ms=1000)
+    for stream, groups in topology.groups_of(wires.settings.shards).items():
+        for group in groups:
+            await wires.streams.ensure_group(stream, group)
+    await deliver(redis, STREAM, "score", 2)
+    await redis.xack(STREAM, "score", *await ids_in(redis, STREAM))
+    await Maintenance(wires).trim_streams()
+    assert await redis.xlen(STREAM) == 3
+    before = (await redis.config_get("maxmemory"))["maxmemory"] or 0
+    await redis.config_set("maxmemory", int((await redis.info("memory"))["used_memory"] / 0.9))
+    try:
+        await Maintenance(wires).trim_streams()
+    finally:
+        await redis.config_set("maxmemory", before)
+    assert await redis.xlen(STREAM) == 1  # nobody has worked on this one
 
 
 async def test_one_process_at_a_time_does_what_must_be_done_alone(wires: Wires) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +15,16 @@ from hypothesis import strategies as st
 
 from consumers import score
 from tests.factory_floor import running, settings_for, until
-from voketag import events, identifiers, process
+from voketag import acceptance, events, identifiers, process
 from voketag.acceptance import Accepted
+from voketag.errors import Rejected
 from voketag.events import Location, Product, Scan, ScoredScan, Signals
 from voketag.process import Wires
-from voketag.redis import intake
+from voketag.redis import dead_letters, intake
+from voketag.redis.connection import Command
 from voketag.redis.intake import Found
 from voketag.redis.leases import owner_key
+from voketag.redis.streams import Entry
 from voketag.risk.history import EMPTY, History, sighting
 
 
@@ -102,7 +106,7 @@ async def test_what_was_told_is_kept_where_the_record_differs(wires: Wires) -> N
     assert scored.answered.history.scans == 1
 
 
-async def test_F25_one_undecodable_entry_is_buried_alone(wires: Wires) -> None:
+async def test_f25_one_undecodable_entry_is_buried_alone(wires: Wires) -> None:
     product = a_product()
     shard = events.shard_of(product.product_id, 2)
     stream = events.scans(shard)
@@ -123,7 +127,46 @@ async def test_F25_one_undecodable_entry_is_buried_alone(wires: Wires) -> None:
     assert (await wires.streams.redis.xpending(stream, "score"))["pending"] == 0
 
 
-async def test_F13_an_overtaken_owner_writes_nothing(wires: Wires) -> None:
+async def test_f26_f28_a_buried_scan_waits_for_its_score_no_longer(wires: Wires) -> None:
+    """And put back, it counts once: in its product's history and in what is handed on."""
+    product = a_product()
+    shard = events.shard_of(product.product_id, 2)
+    stream, tail = events.scans(shard), intake.tail_key(shard, product.product_id)
+    await wires.intake.offer(a_scan(product), remember=False, found=Found(product))
+    await wires.intake.offer(a_scan(product, device=1), remember=False)
+    redis = wires.streams.redis
+    working = score.build(wires)
+
+    async def refuse_the_first(entries: Sequence[Entry]) -> Sequence[Command]:
+        if any(acceptance.decode(e.fields or {}).scan.ip_hash == "0" * 32 for e in entries):
+            raise Rejected("a version of this program that cannot read it")
+        return await working.handle(entries)
+
+    async def finished() -> bool:
+        return await redis.xlen(f"{stream}:dead") + len(await scored_scans(wires)) == 2
+
+    async with running(wires, dataclasses.replace(working, handle=refuse_the_first)):
+        await until(finished, "one scan scored and one buried")
+    assert await redis.llen(tail) == 0
+    accepted = await wires.intake.offer(a_scan(product, device=2), remember=False)
+    assert isinstance(accepted, Accepted)
+    assert accepted.history.scans == 1
+    (dead,) = await dead_letters.oldest(redis, stream, 10)
+    assert await dead_letters.redrive(redis, stream, dead.entry_id)
+    assert await dead_letters.redrive(redis, stream, dead.entry_id) is None
+
+    async def done() -> bool:
+        return len(await scored_scans(wires)) == 3
+
+    async with running(wires, working):
+        await until(done, "all scans scored")
+    (history,) = await intake.histories(redis, shard, [product.product_id])
+    assert history is not None
+    assert history.scans == 3
+    assert await redis.llen(tail) == 0
+
+
+async def test_f13_an_overtaken_owner_writes_nothing(wires: Wires) -> None:
     product = a_product()
     stream = events.scans(events.shard_of(product.product_id, 2))
     await wires.intake.offer(a_scan(product), remember=False, found=Found(product))

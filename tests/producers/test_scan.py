@@ -3,72 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import dataclasses
 import hashlib
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
-import aiohttp
 import pytest
 
 from consumers import persist, score
-from producers import scan
-from tests.factory_floor import running, settings_for, store_product, token_of, until
+from producers.scan_requests import EARLY_MAX_MS, LATE_MAX_MS
+from tests.factory_floor import running, store_product, token_of, until
+from tests.phones import Phone, phone_on, scan_id_at
 from tests.servers import Servers
-from voketag import identifiers, process, tokens
-from voketag.http.server import listening
+from voketag import events, identifiers, tokens
+from voketag.errors import Rejected
 from voketag.process import Wires
-
-
-class Phone:
-    """A client of one scan service."""
-
-    def __init__(self, session: aiohttp.ClientSession, wires: Wires) -> None:
-        self.session = session
-        self.wires = wires
-
-    async def scan(self, token: str, **more: Any) -> dict[str, Any]:
-        """Scan, expecting an answer."""
-        status, body, _ = await self.post("/v1/scans", {"token": token, **more})
-        assert status == 200, body
-        return body
-
-    async def post(
-        self, path: str, body: Any = None, **request: Any
-    ) -> tuple[int, dict[str, Any], Any]:
-        """Status, JSON body and headers of a POST."""
-        if body is not None:
-            request["json"] = body
-        async with self.session.post(path, **request) as response:
-            return response.status, await response.json(content_type=None), response.headers
-
-    async def record(self, scan_id: str) -> dict[str, Any]:
-        """The record of a scan, once it is stored."""
-        found: dict[str, Any] = {}
-
-        async def stored() -> bool:
-            async with self.session.get(f"/v1/scans/{scan_id}") as response:
-                found.clear()
-                found.update(await response.json())
-                return response.status == 200
-
-        await until(stored, "the scan's record")
-        return found
-
-
-@contextlib.asynccontextmanager
-async def phone_on(redis_url: str, database_url: str, **changed: str) -> AsyncIterator[Phone]:
-    settings = settings_for(redis_url, database_url, **changed)
-    async with (
-        process.open_wires(settings, database=True) as wires,
-        scan.opened(wires) as app,
-        listening(app, settings, 0) as port,
-        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
-    ):
-        yield Phone(session, wires)
+from voketag.redis import dead_letters
+from voketag.redis.connection import Command
+from voketag.redis.dead_letters import DeadLetter
+from voketag.redis.intake import (
+    REPLAY_UNSTORED_S,
+    REPLAY_WINDOW_S,
+    REPORTERS_TTL_S,
+    replay_key,
+    reporters_key,
+)
+from voketag.redis.streams import Entry
 
 
 @pytest.fixture
@@ -80,12 +43,6 @@ async def phone(redis_url: str, database_url: str) -> AsyncIterator[Phone]:
 async def redis_commands(wires: Wires) -> int:
     info = await wires.streams.redis.info("stats")
     return int(info["total_commands_processed"])
-
-
-def scan_id_at(at_ms: int) -> str:
-    """A UUIDv7 of a chosen time."""
-    fresh = identifiers.new_id().int & ((1 << 80) - 1)
-    return str(UUID(int=(at_ms << 80) | fresh))
 
 
 # ---------------------------------------------------------------------- verdicts
@@ -164,7 +121,7 @@ async def test_a_recalled_batch_says_so(phone: Phone) -> None:
 # ---------------------------------------------------------------------- once
 
 
-async def test_F4_the_same_scan_id_gives_the_same_answer_and_counts_once(phone: Phone) -> None:
+async def test_f4_the_same_scan_id_gives_the_same_answer_and_counts_once(phone: Phone) -> None:
     token = token_of(phone.wires, (await store_product(phone.wires)).product_id)
     request = {"scan_id": str(identifiers.new_id()), "country": "BR"}
     first = await phone.scan(token, **request)
@@ -174,7 +131,7 @@ async def test_F4_the_same_scan_id_gives_the_same_answer_and_counts_once(phone: 
     assert (await phone.scan(token))["history"]["scans"] == 3
 
 
-async def test_F4_an_old_scan_id_is_recognised_from_postgres(phone: Phone) -> None:
+async def test_f4_an_old_scan_id_is_recognised_from_postgres(phone: Phone) -> None:
     """Long after Redis has forgotten it."""
     token = token_of(phone.wires, (await store_product(phone.wires)).product_id)
     old = scan_id_at(time.time_ns() // 1_000_000 - 6 * 86_400_000)
@@ -186,6 +143,87 @@ async def test_F4_an_old_scan_id_is_recognised_from_postgres(phone: Phone) -> No
         assert await phone.scan(token, scan_id=old, country="BR") == first
         rows = await count_rows(phone.wires)
     assert rows == 1
+
+
+async def test_f4_a_scan_id_is_remembered_until_its_scan_is_stored(phone: Phone) -> None:
+    """However old it is and however long that takes: an offline phone posts, and posts again."""
+    token = token_of(phone.wires, (await store_product(phone.wires)).product_id)
+    old = scan_id_at(time.time_ns() // 1_000_000 - 3_600_000)
+    first = await phone.scan(token, scan_id=old, country="BR")
+    await let_pass(phone.wires, REPLAY_WINDOW_S + 60)  # nothing is stored yet
+    assert await phone.scan(token, scan_id=old, country="BR") == first
+    await let_pass(phone.wires, 7 * 86_400)  # it would be too old to be accepted now
+    assert await phone.wires.streams.redis.exists(replay_key(UUID(old)))
+    async with running(phone.wires, score.build(phone.wires), persist.build(phone.wires)):
+        await phone.record(old)
+        await until_acknowledged(phone.wires)
+    await let_pass(phone.wires, REPLAY_WINDOW_S + 60)
+    assert not await phone.wires.streams.redis.exists(replay_key(UUID(old)))
+    assert await phone.scan(token, scan_id=old, country="BR") == first
+    assert (await phone.scan(token))["history"]["scans"] == 2
+    assert await count_rows(phone.wires) == 1
+
+
+async def let_pass(wires: Wires, seconds: int) -> None:
+    """Every key of Redis that ends does so by this much sooner."""
+    redis = wires.streams.redis
+    async for key in redis.scan_iter():
+        left_ms = await redis.pttl(key)
+        if left_ms > 0 and not key.startswith((b"owner:", b"members:")):
+            await redis.pexpire(key, max(0, left_ms - seconds * 1000))
+
+
+async def until_acknowledged(wires: Wires) -> None:
+    async def acknowledged() -> bool:
+        return not any(
+            [
+                (await wires.streams.redis.xpending(events.scored(shard), "persist"))["pending"]
+                for shard in range(wires.settings.shards)
+            ]
+        )
+
+    await until(acknowledged, "everything stored acknowledged")
+
+
+async def test_f28_a_scored_scan_put_back_counts_once(phone: Phone) -> None:
+    """Buried and put back, and put back once more by somebody who kept a copy."""
+    token = token_of(phone.wires, (await store_product(phone.wires)).product_id)
+    mine = {"scan_id": str(identifiers.new_id()), "country": "BR"}
+    first = await phone.scan(token, **mine)
+    wires, redis = phone.wires, phone.wires.streams.redis
+
+    async def refuse(_: Sequence[Entry]) -> Sequence[Command]:
+        raise Rejected("a version of this program that cannot read it")
+
+    dead: list[DeadLetter] = []
+
+    async def buried() -> bool:
+        for shard in range(wires.settings.shards):
+            dead.extend(await dead_letters.oldest(redis, events.scored(shard), 10))
+        return bool(dead)
+
+    broken = dataclasses.replace(persist.build(wires), handle=refuse)
+    async with running(wires, score.build(wires), broken):
+        await until(buried, "the scored scan buried")
+    assert await phone.scan(token, **mine) == first
+    assert await dead_letters.redrive(redis, dead[0].stream, dead[0].entry_id)
+    await wires.streams.publish(dead[0].stream, dead[0].fields)
+    async with running(wires, score.build(wires), persist.build(wires)):
+        await phone.record(mine["scan_id"])
+
+        async def all_handled() -> bool:
+            groups: Any = await redis.xinfo_groups(dead[0].stream)
+            return all(group["lag"] == 0 and group["pending"] == 0 for group in groups)
+
+        await until(all_handled, "both copies handled")
+    async with wires.database.connection() as connection:
+        assert await connection.fetchval("SELECT sum(scans) FROM scan_stats_daily") == 1
+    assert await count_rows(wires) == 1
+    assert (await phone.scan(token))["history"]["scans"] == 2
+
+
+def test_a_scan_id_that_is_not_stored_is_remembered_for_as_long_as_it_is_accepted() -> None:
+    assert REPLAY_UNSTORED_S * 1000 > LATE_MAX_MS + EARLY_MAX_MS
 
 
 async def test_a_scan_id_of_another_product_is_refused(phone: Phone) -> None:
@@ -361,7 +399,7 @@ async def test_a_scan_time_too_far_off_is_refused(phone: Phone, offset_ms: int) 
 # ---------------------------------------------------------------------- outages
 
 
-async def test_F29_with_postgres_down_cached_products_are_answered(
+async def test_f29_with_postgres_down_cached_products_are_answered(
     redis_url: str, database_url: str, servers: Servers
 ) -> None:
     async with phone_on(redis_url, database_url) as phone:
@@ -398,7 +436,7 @@ async def test_with_redis_down_the_phone_is_told_to_come_back(
         await until(answered, "an answer once Redis is back")
 
 
-async def test_F7_each_caller_gets_its_own_reply_from_the_shared_pipeline(phone: Phone) -> None:
+async def test_f7_each_caller_gets_its_own_reply_from_the_shared_pipeline(phone: Phone) -> None:
     products = [await store_product(phone.wires) for _ in range(8)]
     wanted = [products[number % 8].product_id for number in range(64)]
     bodies = await asyncio.gather(
@@ -455,6 +493,29 @@ async def test_reports_are_stored_and_raise_the_risk_once_an_address(phone: Phon
     assert {(row["product_id"], row["reason"]) for row in rows} == {
         (product.product_id, "counterfeit")
     }
+
+
+async def test_a_redis_that_was_flushed_learns_again_who_reported_a_product(phone: Phone) -> None:
+    """With the product itself, and not of those whose reports were dismissed."""
+    product = await store_product(phone.wires)
+    token = token_of(phone.wires, product.product_id)
+    await phone.post("/v1/reports", {"token": token, "reason": "counterfeit"})
+    async with phone.wires.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO fraud_reports (report_id, product_id, reason, status, reporter_hash) "
+            "VALUES ($1, $2, 'stolen', 'dismissed', $3)",
+            identifiers.new_id(),
+            product.product_id,
+            bytes(16),
+        )
+    redis = phone.wires.streams.redis
+    await redis.flushall()
+    for _ in range(2):
+        answer = await phone.scan(token)
+        (reason,) = [item for item in answer["risk"]["reasons"] if item["code"] == "reported"]
+        assert "one person" in reason["detail"]
+    shard = events.shard_of(product.product_id, phone.wires.settings.shards)
+    assert 0 < await redis.ttl(reporters_key(shard, product.product_id)) <= REPORTERS_TTL_S
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from tests.servers import Servers
 from voketag import process
 from voketag.http import listeners
 from voketag.stack.program import Program, spawn
+from voketag.redis.connection import connect
 
 ROOT = Path(__file__).parents[2]
 ADMIN_KEY = "an-admin-key-for-this-test"
@@ -204,6 +205,22 @@ async def test_unusable_settings_end_a_process_with_all_that_is_wrong() -> None:
         assert name in error
     assert b"Traceback" not in error
     assert b"dbpassword" not in error
+
+
+@pytest.mark.parametrize("module", ["producers.scan", "consumers.score"])
+async def test_f1_who_relies_on_redis_alone_does_not_start_on_a_forgetful_one(
+    redis_url: str, database_url: str, module: str
+) -> None:
+    async with connect(redis_url) as redis:
+        await redis.config_set("appendfsync", "everysec")
+        try:
+            async with started(environ_for(redis_url, database_url), "-m", module) as (running, _):
+                _, error = await running.communicate()
+        finally:
+            await redis.config_set("appendfsync", "always")
+    assert running.returncode == 2
+    assert b"CONFIG SET appendfsync always" in error
+    assert b"Traceback" not in error
 
 
 LOGGING = """

@@ -31,6 +31,8 @@ def test_what_is_not_set_has_the_documented_default() -> None:
     assert loaded.trusted_proxies == ()
     assert loaded.confirmations is None
     assert not loaded.redis_may_lose
+    assert loaded.redis_replicas is None
+    assert loaded.shed_after_s == 6 * 3600
 
 
 def test_every_fault_is_reported_at_once() -> None:
@@ -55,6 +57,9 @@ def test_every_fault_is_reported_at_once() -> None:
         "VOKETAG_GEO_DATABASE": "/nowhere/at/all.mmdb",
         "VOKETAG_DATACENTER_RANGES": "/nowhere/at/all.txt",
         "VOKETAG_REDIS_MAY_LOSE": "perhaps",
+        "VOKETAG_REDIS_REPLICAS": "all",
+        "VOKETAG_REDIS_MAX_MEMORY_MIB": "1G",
+        "VOKETAG_SHED_AFTER_S": "0",
         "VOKETAG_LOG_LEVEL": "loud",
     }
     with pytest.raises(SettingsError) as raised:

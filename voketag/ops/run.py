@@ -143,7 +143,7 @@ async def refuse_silent_servers(environ: Mapping[str, str], settings: Settings) 
         try:
             await streams.ping()
             if not settings.redis_may_lose:
-                await streams.refuse_forgetful(asyncio.Event())
+                await streams.refuse_forgetful(asyncio.Event(), settings.redis_replicas)
         except Unavailable as error:
             raise StackError(f"VOKETAG_REDIS_URL: no Redis answers there ({error}).") from error
         finally:

@@ -20,7 +20,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from voketag.errors import SettingsError, Unavailable
+from voketag.errors import Unavailable
 
 COMMAND_TIMEOUT_S = 5.0
 _WAIT_FOR = (
@@ -36,9 +36,6 @@ _WAIT_FOR = (
 # Refusals that the library has no type for, and that an operator, or time, will mend: the disk is
 # full, the replicas are away, a script runs long. In a pipeline other words stand before them.
 _PASSES = re.compile(r"\b(?:MISCONF|NOREPLICAS|BUSY) ")
-
-# What makes an acknowledged write survive a crash of the server, and never be evicted.
-DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 
 Command = tuple[str | bytes | int | float, ...]
 
@@ -73,39 +70,3 @@ def means_wait(error: Exception) -> bool:
     if isinstance(error, _WAIT_FOR):
         return True
     return isinstance(error, ResponseError) and _PASSES.search(str(error)) is not None
-
-
-async def refuse_forgetful(redis: Redis) -> None:
-    """Raises SettingsError for a Redis that can lose a write it has acknowledged, saying what to
-    change there. Raises Unavailable where it does not answer.
-    """
-    async with redis_errors():
-        try:
-            found: dict[str | None, str | None] = {}
-            for name in DURABLE:
-                found |= await redis.config_get(name)
-        except ResponseError as error:
-            raise SettingsError(
-                [
-                    f"VOKETAG_REDIS_URL: this Redis does not tell whether it keeps what it "
-                    f"acknowledges ({error}). See to it that it does, then set "
-                    "VOKETAG_REDIS_MAY_LOSE=yes."
-                ]
-            ) from error
-    kept = {name: found.get(name) for name in DURABLE}
-    wrong = [
-        f"{name} is {kept[name]!r}" for name, wanted in DURABLE.items() if kept[name] != wanted
-    ]
-    if wrong:
-        mend = "; ".join(
-            f"CONFIG SET {name} {wanted}"
-            for name, wanted in DURABLE.items()
-            if kept[name] != wanted
-        )
-        raise SettingsError(
-            [
-                "VOKETAG_REDIS_URL: this Redis can lose a write it has acknowledged: "
-                f"{', '.join(wrong)}. Mend it ({mend}, and in its configuration file), or accept "
-                "the loss of answered scans with VOKETAG_REDIS_MAY_LOSE=yes."
-            ]
-        )

@@ -5,13 +5,20 @@ local replay_key, limit_key, address_key, device_key = KEYS[9], KEYS[10], KEYS[1
 local event, sighting, product, history = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local now_ms, limit, replay_s = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local product_id, product_ttl_s, history_ttl_s = ARGV[8], ARGV[9], ARGV[10]
+local only_before = ARGV[11] == '1'
 local TAIL, TAIL_TTL_S, TOP, COUNTER_TTL_S, MINUTE_MS = 64, 3600, 1000, 259200, 60000
 
--- The caller's own scan id came by before: the same facts again, nothing counted.
+-- The caller's own scan id came by before: the same facts again, nothing counted. The key is written
+-- again as it is, for WAIT sees the writes of its own connection alone, and the first answer may have
+-- been that too few replicas hold the scan.
 if replay_s > 0 then
   local replay = redis.call('GET', replay_key)
-  if replay then return {'replay', unpack(cmsgpack.unpack(replay))} end
+  if replay then
+    redis.call('PEXPIRE', replay_key, redis.call('PTTL', replay_key))
+    return {'replay', unpack(cmsgpack.unpack(replay))}
+  end
 end
+if only_before then return {'miss'} end
 
 -- Sliding window of a minute: this minute's count and the share of the last one's that still
 -- lies within it.

@@ -1,16 +1,13 @@
 """What Redis knows of products, and the one round trip that accepts a scan.
 
 `intake.lua` does in one step: the caller's scan id against replays, the sliding-window limit, the
-cached product, its history, the signals, the stream entry, the counters. Concurrent scans share one
-pipeline, and so one fsync; each gets its own reply.
+cached product, its history, the signals, the stream entry, the counters.
 
 Per-product keys carry their shard's hash tag, `{n}`, and lie in the stream's slot.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,23 +15,25 @@ from typing import Any
 from uuid import UUID
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
 
 from voketag import acceptance, events, identifiers
 from voketag.acceptance import Accepted
-from voketag.errors import Unavailable
 from voketag.events import Product, Scan
-from voketag.redis.connection import Command, connect, means_wait, redis_errors
+from voketag.redis.connection import Command, connect, redis_errors
+from voketag.redis.shared_pipeline import Arguments, SharedPipeline
 from voketag.risk.history import History, sighting
 
 PRODUCT_TTL_S = 3600
 HISTORY_TTL_S = 30 * 86_400  # an older one is rebuilt from Postgres with the product
+REPORTERS_TTL_S = HISTORY_TTL_S  # told again with each product that is looked up
 PROBES_TTL_S = 3600
-REPLAY_WINDOW_S = 900  # how long Redis itself remembers a caller's scan ids; see producers.scan
-PIPELINE_MAX_SCANS = 256
+# A caller's scan id is remembered until its scan is stored, and for so long after that; see
+# producers.scan. One that is never stored is remembered for longer than the id is accepted.
+REPLAY_WINDOW_S = 900
+REPLAY_UNSTORED_S = 8 * 86_400
 
 _SCRIPT = (Path(__file__).parent / "intake.lua").read_bytes()
-_SHA1 = hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest()
+_KEYS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,39 +62,37 @@ Outcome = Accepted | Limited | Unknown
 class Intake:
     """The intake wire of one process."""
 
-    def __init__(self, url: str, shards: int, scan_rate_limit: int) -> None:
+    def __init__(self, url: str, shards: int, scan_rate_limit: int, replicas: int = 0) -> None:
         self._redis = connect(url)
         self._shards = shards
         self._limit = scan_rate_limit
-        self._waiting: list[tuple[list[bytes | str | int], asyncio.Future[Any]]] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self._scans = SharedPipeline(self._redis, _SCRIPT, _KEYS, replicas)
 
     async def close(self) -> None:
         """Send what waits, then close the connection."""
-        if self._flushing is not None:
-            await self._flushing
+        await self._scans.close()
         await self._redis.aclose()
 
     async def offer(self, scan: Scan, *, remember: bool, found: Found | None = None) -> Outcome:
         """Accept a scan durably, or say why not.
 
         `remember` keeps a caller's own scan id, so that the same id gives the same facts again.
-        Raises Unavailable where Redis does not answer: the scan may or may not be accepted then.
+        Raises Unavailable where Redis does not answer, or too few replicas do: the scan may or may
+        not be accepted then. Raises Overloaded where too many scans wait.
         """
-        reply = await self._call(self._arguments(scan, remember, found))
-        status = reply[0]
-        if status == b"miss":
-            return Unknown()
-        if status == b"limited":
-            return Limited(int(reply[1]))
-        event, product, history, tail, signals = reply[1:]
-        if status == b"replay":
-            scan = events.decode_json(event, Scan)
-        return acceptance.from_parts(scan, product, history, tail, signals)
+        return _outcome(scan, await self._scans.call(self._arguments(scan, remember, found)))
+
+    async def accepted_before(self, scan: Scan) -> Accepted | None:
+        """What a scan with a caller's own id was accepted with; None where it was not, as far as
+        Redis remembers. Nothing is accepted by this. Raises as `offer` does.
+        """
+        arguments = self._arguments(scan, True, None, only_before=True)
+        outcome = _outcome(scan, await self._scans.call(arguments))
+        return outcome if isinstance(outcome, Accepted) else None
 
     def _arguments(
-        self, scan: Scan, remember: bool, found: Found | None
-    ) -> list[bytes | str | int]:
+        self, scan: Scan, remember: bool, found: Found | None, *, only_before: bool = False
+    ) -> Arguments:
         shard = events.shard_of(scan.product_id, self._shards)
         day = identifiers.time_of_ms(scan.received_at_ms).date().isoformat()
         product, history = b"", b""
@@ -111,7 +108,7 @@ class Intake:
             recalled_key(shard),
             f"today:{{{shard}}}:{day}",
             f"top:{{{shard}}}:{day}",
-            f"replay:{scan.scan_id}",
+            replay_key(scan.scan_id),
             f"limit:{scan.ip_hash}",
             probes_key(scan.ip_hash),
             probes_key(scan.fingerprint_hash),
@@ -121,55 +118,12 @@ class Intake:
             history,
             scan.received_at_ms,
             self._limit,
-            REPLAY_WINDOW_S if remember else 0,
+            REPLAY_UNSTORED_S if remember else 0,
             str(scan.product_id),
             PRODUCT_TTL_S,
             HISTORY_TTL_S,
+            int(only_before),
         ]
-
-    # ------------------------------------------------------------------ one pipeline for all
-
-    def _call(self, arguments: list[bytes | str | int]) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((arguments, future))
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.create_task(self._flush())
-        return future
-
-    async def _flush(self) -> None:
-        """Send all that waits, a pipeline at a time; what arrives meanwhile shares the next one."""
-        while self._waiting:
-            batch = self._waiting[:PIPELINE_MAX_SCANS]
-            del self._waiting[:PIPELINE_MAX_SCANS]
-            try:
-                async with redis_errors():
-                    replies = await self._evaluate([arguments for arguments, _ in batch])
-            except Exception as error:
-                replies = [error] * len(batch)
-            for (_, future), reply in zip(batch, replies, strict=True):
-                if future.done():
-                    continue  # its caller has gone
-                if isinstance(reply, Exception):
-                    future.set_exception(_as_failure(reply))
-                else:
-                    future.set_result(reply)
-
-    async def _evaluate(self, calls: Sequence[list[bytes | str | int]]) -> list[Any]:
-        replies = await self._pipeline(calls)
-        unsent = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if unsent:  # a server that was restarted; what it refused it did not run
-            await self._redis.script_load(_SCRIPT.decode())
-            again = await self._pipeline([calls[n] for n in unsent])
-            for n, reply in zip(unsent, again, strict=True):
-                replies[n] = reply
-        return replies
-
-    async def _pipeline(self, calls: Sequence[list[bytes | str | int]]) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for arguments in calls:
-                pipeline.evalsha(_SHA1, 12, *arguments)
-            replies: list[Any] = await pipeline.execute(raise_on_error=False)
-        return replies
 
     # ------------------------------------------------------------------ beside the scans
 
@@ -197,9 +151,11 @@ class Intake:
 
     async def report(self, product_id: UUID, *reporters: str) -> None:
         """Count keyed hashes of addresses that reported this product, each once."""
-        shard = events.shard_of(product_id, self._shards)
-        async with redis_errors():
-            await self._redis.sadd(reporters_key(shard, product_id), *reporters)
+        key = reporters_key(events.shard_of(product_id, self._shards), product_id)
+        async with redis_errors(), self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.sadd(key, *reporters)
+            pipeline.expire(key, REPORTERS_TTL_S)
+            await pipeline.execute()
 
     async def forget_reports(self, product_id: UUID, *reporters: str) -> None:
         """What these reported of this product turned out to be unfounded."""
@@ -228,6 +184,18 @@ class Intake:
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:most]
 
 
+def _outcome(scan: Scan, reply: Any) -> Outcome:
+    status = reply[0]
+    if status == b"miss":
+        return Unknown()
+    if status == b"limited":
+        return Limited(int(reply[1]))
+    event, product, history, tail, signals = reply[1:]
+    if status == b"replay":
+        scan = events.decode_json(event, Scan)
+    return acceptance.from_parts(scan, product, history, tail, signals)
+
+
 async def histories(redis: Redis, shard: int, product_ids: Sequence[UUID]) -> list[History | None]:
     """The stored histories of some products of one shard, in one round trip."""
     if not product_ids:
@@ -248,6 +216,11 @@ def remember(shard: int, product_id: UUID, history: History) -> Command:
 def forget_waiting(shard: int, scan: Scan) -> Command:
     """The command that takes a scored scan off the accepted ones that wait for their score."""
     return ("LREM", tail_key(shard, scan.product_id), 1, events.to_json(sighting(scan)))
+
+
+def stored(scan_id: UUID) -> Command:
+    """The command that has Redis forget a scan id soon, now that Postgres knows it."""
+    return ("EXPIRE", replay_key(scan_id), REPLAY_WINDOW_S)
 
 
 def product_key(shard: int, product_id: UUID) -> str:
@@ -275,6 +248,11 @@ def recalled_key(shard: int) -> str:
     return f"recalled:{{{shard}}}"
 
 
+def replay_key(scan_id: UUID) -> str:
+    """What a scan with a caller's own id was accepted with."""
+    return f"replay:{scan_id}"
+
+
 def probes_key(hashed: str) -> str:
     """Bad tokens of the last hour from an address or a device."""
     return f"probes:{hashed}"
@@ -282,8 +260,3 @@ def probes_key(hashed: str) -> str:
 
 def _cached(product: Product) -> bytes:
     return str(product.batch_id).encode() + events.to_json(product)
-
-
-def _as_failure(error: Exception) -> Exception:
-    """What one caller is told of an error in its own reply: a full server, a read-only one."""
-    return Unavailable(f"redis: {error}") if means_wait(error) else error

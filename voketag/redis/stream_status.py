@@ -83,9 +83,8 @@ async def read_status(
 
     A process counts as one of a group's `consumers` while its heartbeat is younger than `lease_ms`.
     """
-    script = redis.register_script(_STATUS)
+    states = await _states(redis, registered)
     async with redis_errors():
-        states = [await script([name], list(groups)) for name, groups in registered.items()]
         names = {group[0].decode() for state in states for group in state[2]}
         async with redis.pipeline(transaction=False) as pipeline:
             for stream in registered:
@@ -96,6 +95,38 @@ async def read_status(
         _status(stream, registered[stream], state, buried, alive)
         for stream, state, buried in zip(registered, states, dead, strict=True)
     ]
+
+
+async def oldest_unfinished_s(
+    redis: Redis, registered: Mapping[str, Sequence[str]]
+) -> dict[str, float]:
+    """The age in seconds of the oldest entry of each stream that one of its groups has not
+    finished; 0.0 where all have finished all. Raises Unavailable.
+    """
+    states = await _states(redis, registered)
+    return {
+        stream: max(
+            (_age_s(now_ms, oldest) for name, _, _, oldest in found if name.decode() in groups),
+            default=0.0,
+        )
+        for (stream, groups), (_, now_ms, found) in zip(registered.items(), states, strict=True)
+    }
+
+
+async def _states(redis: Redis, registered: Mapping[str, Sequence[str]]) -> list[Any]:
+    script = redis.register_script(_STATUS)
+    async with redis_errors(), redis.pipeline(transaction=False) as pipeline:
+        for stream, groups in registered.items():
+            await script([stream], list(groups), client=pipeline)
+        states: list[Any] = await pipeline.execute()
+    return states
+
+
+def _age_s(now_ms: bytes, oldest: bytes) -> float:
+    """How old the entry with the id `oldest` is; 0.0 where there is none."""
+    if not oldest:
+        return 0.0
+    return max(0.0, (int(now_ms) - int(oldest.partition(b"-")[0])) / 1000)
 
 
 async def _alive(redis: Redis, groups: set[str], lease_ms: int, now_ms: int) -> dict[str, int]:
@@ -113,7 +144,7 @@ def _status(
     for raw_name, pending, lag, oldest in groups:
         name = raw_name.decode()
         oldest_ms = int(oldest.partition(b"-")[0]) if oldest else None
-        age_s = 0.0 if oldest_ms is None else max(0.0, (int(now_ms) - oldest_ms) / 1000)
+        age_s = _age_s(now_ms, oldest)
         shown.append(
             GroupStatus(name, name in registered, lag, pending, oldest_ms, age_s, alive[name])
         )

@@ -29,8 +29,8 @@ from voketag.redis.connection import (
     Command,
     connect,
     redis_errors,
-    refuse_forgetful,
 )
+from voketag.redis.durability import refuse_forgetful
 from voketag.redis.leases import owner_key
 
 BLOCK_MS = 1000
@@ -76,6 +76,11 @@ end
 return acknowledged
 """
 
+# A full server is emptied by groups, and the first of them may still have to be made.
+_ENSURE_GROUP = """#!lua flags=allow-oom
+return redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -98,6 +103,7 @@ class Streams:
         self._take = self.redis.register_script(leases.TAKE)
         self._release = self.redis.register_script(leases.RELEASE)
         self._complete = self.redis.register_script(_COMPLETE)
+        self._ensure_group = self.redis.register_script(_ENSURE_GROUP)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -109,11 +115,11 @@ class Streams:
         async with redis_errors():
             await self.redis.ping()
 
-    async def refuse_forgetful(self, stopping: asyncio.Event) -> None:
+    async def refuse_forgetful(self, stopping: asyncio.Event, replicas: int | None) -> None:
         """Wait until Redis answers or `stopping`. Raises SettingsError where it can lose writes."""
         while not stopping.is_set():
             try:
-                return await refuse_forgetful(self.redis)
+                return await refuse_forgetful(self.redis, replicas)
             except Unavailable as error:
                 log.warning("waiting", error=str(error))
                 with contextlib.suppress(TimeoutError):
@@ -129,7 +135,7 @@ class Streams:
         """Make the group from the stream's beginning; gives whether it is new."""
         async with redis_errors():
             try:
-                await self.redis.xgroup_create(stream, group, id="0", mkstream=True)
+                await self._ensure_group([stream], [group])
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
@@ -213,8 +219,17 @@ class Streams:
                     raise Unavailable(f"group {group} of {stream} is gone") from error
                 raise
 
-    async def bury(self, group: str, entry: Entry, error: str, attempts: int) -> None:
-        """Move one entry, byte for byte, to its dead-letter stream, with the reason."""
+    async def bury(
+        self,
+        group: str,
+        entry: Entry,
+        error: str,
+        attempts: int,
+        commands: Sequence[Command] = (),
+    ) -> None:
+        """Move one entry, byte for byte, to its dead-letter stream, with the reason; `commands` are
+        carried out in the same instant.
+        """
         fields = dict(entry.fields or {})
         fields |= {
             "dead_id": entry.entry_id.encode(),
@@ -222,7 +237,8 @@ class Streams:
             "dead_error": error.encode(),
             "dead_attempts": str(attempts).encode(),
         }
-        await self.complete(group, [entry], [add(entry.stream + DEAD_SUFFIX, fields)])
+        buried = add(entry.stream + DEAD_SUFFIX, fields)
+        await self.complete(group, [entry], [buried, *commands])
 
 
 def add(stream: str, fields: Mapping[str, bytes]) -> Command:

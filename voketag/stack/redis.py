@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
 import platform
 from pathlib import Path
 
 from voketag.stack.home import StackError, make_private, write_private
 from voketag.stack.program import Program, Server, exchange, server_environ
+
+# Of version 2 and of version 1.
+_CONTROL_GROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 # Directives that Redis 7.0 and Valkey 9 both know. A tail torn off by a crash is cut and loaded.
 CONFIGURATION = """\
@@ -28,6 +36,7 @@ aof-use-rdb-preamble yes
 auto-aof-rewrite-percentage 100
 auto-aof-rewrite-min-size 64mb
 save ""
+maxmemory {max_memory_bytes}
 maxmemory-policy noeviction
 """
 
@@ -50,15 +59,20 @@ def find_binary() -> Path:
     return folder / "valkey-server"
 
 
-def server(home: Path, port: int, password: str, binary: Path) -> Server:
-    """The server that keeps its data in `home`/redis."""
+def server(home: Path, port: int, password: str, binary: Path, max_memory_bytes: int) -> Server:
+    """The server that keeps its data in `home`/redis and refuses to hold more than it may."""
     folder = home / "redis"
     configuration = folder / "redis.conf"
 
     async def prepare() -> None:
         data = make_private(make_private(folder) / "data")
         # In a file, since a command line can be read by everyone on the machine.
-        text = CONFIGURATION.format(port=port, password=password, data=_quoted(data))
+        text = CONFIGURATION.format(
+            port=port,
+            password=password,
+            data=_quoted(data),
+            max_memory_bytes=max_memory_bytes,
+        )
         write_private(configuration, text)
 
     async def ready() -> bool:
@@ -78,6 +92,17 @@ def server(home: Path, port: int, password: str, binary: Path) -> Server:
         variable="VOKETAG_REDIS_URL",
         url=f"redis://:{password}@127.0.0.1:{port}/0",
     )
+
+
+def default_max_memory_bytes() -> int:
+    """A quarter of the machine's memory, or of what the control group may use: rewriting the log
+    can take as much again for a while, and Postgres and nine processes live beside it.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in _CONTROL_GROUP_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # there is none, or it is "max"
+            memory = min(memory, int(limit.read_text()))
+    return memory // 4
 
 
 def _quoted(path: Path) -> str:

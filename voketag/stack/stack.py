@@ -156,15 +156,20 @@ class Stack:
         home, found = self.home, self.binaries
         if name == "redis":
             binary = found.redis or redis.find_binary()
-            return redis.server(home, port, secrets.redis_password, binary)
+            most = self._number("VOKETAG_REDIS_MAX_MEMORY_MIB", 0) << 20
+            memory_bytes = most or redis.default_max_memory_bytes()
+            return redis.server(home, port, secrets.redis_password, binary, memory_bytes)
         if name == "postgres":
             folder = found.postgres or postgres.find_binaries(home)
             return postgres.server(home, port, secrets.postgres_password, folder)
         binary = found.chain or chain.find_binary()
-        # What is not a number is reported with all other settings; here it makes no difference.
-        asked = self.environ.get("VOKETAG_CONFIRMATIONS", "")
-        confirmations = int(asked) if asked.isascii() and asked.isdigit() else 1
+        confirmations = self._number("VOKETAG_CONFIRMATIONS", 1)
         return chain.server(home, port, confirmations, binary, self.report)
+
+    def _number(self, variable: str, default: int) -> int:
+        """What is not a number is reported with all other settings; here it is as if not set."""
+        asked = self.environ.get(variable, "")
+        return int(asked) if asked.isascii() and asked.isdigit() else default
 
     def _environment(self, secrets: Secrets) -> dict[str, str]:
         """What was set from outside stays; the rest is ours."""

@@ -1,4 +1,4 @@
-"""A Redis that can lose what it acknowledged is refused, with what to change."""
+"""Which errors of a Redis mean that it is to be waited for, and that nothing is sent twice."""
 
 from __future__ import annotations
 
@@ -7,34 +7,8 @@ import asyncio
 import pytest
 from redis.exceptions import ClusterDownError, ResponseError, TryAgainError
 
-from tests.servers import Servers
-from voketag.errors import SettingsError, Unavailable
+from voketag.errors import Unavailable
 from voketag.redis import connection
-
-
-@pytest.mark.parametrize(
-    ("name", "forgetful"),
-    [("appendfsync", "everysec"), ("appendonly", "no"), ("maxmemory-policy", "allkeys-lru")],
-)
-async def test_F1_a_forgetful_redis_is_refused(redis_url: str, name: str, forgetful: str) -> None:
-    async with connection.connect(redis_url) as redis:
-        await connection.refuse_forgetful(redis)
-        await redis.config_set(name, forgetful)
-        try:
-            with pytest.raises(SettingsError, match="CONFIG SET " + name):
-                await connection.refuse_forgetful(redis)
-        finally:
-            await redis.config_set(name, connection.DURABLE[name])
-        await connection.refuse_forgetful(redis)
-
-
-async def test_a_redis_that_is_not_there_is_waited_for(redis_url: str, servers: Servers) -> None:
-    async with connection.connect(redis_url) as redis:
-        await servers.stop("redis")
-        with pytest.raises(Unavailable):
-            await connection.refuse_forgetful(redis)
-        await servers.start("redis")
-        await connection.refuse_forgetful(redis)
 
 
 async def test_a_redis_that_lacks_its_replicas_is_waited_for(redis_url: str) -> None:
@@ -68,7 +42,7 @@ def test_a_command_that_is_wrong_stays_an_error(text: str) -> None:
     assert not connection.means_wait(ResponseError(text))
 
 
-async def test_F3_the_library_never_sends_a_command_twice() -> None:
+async def test_f3_the_library_never_sends_a_command_twice() -> None:
     """A lost reply is the caller's to judge."""
     sent = 0
 

@@ -60,7 +60,7 @@ async def test_every_key_of_a_scan_but_the_stream_ends(wires: Wires) -> None:
     assert for_ever == {events.scans(0).encode()}
 
 
-async def test_F6_a_redis_that_takes_no_writes_is_said_to_be_away(wires: Wires) -> None:
+async def test_f6_a_redis_that_takes_no_writes_is_said_to_be_away(wires: Wires) -> None:
     redis = wires.streams.redis
     await redis.config_set("min-replicas-to-write", 1)
     try:

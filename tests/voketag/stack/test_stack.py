@@ -14,6 +14,7 @@ import redis.asyncio
 
 from tests.servers import Servers, binaries, eventually, rpc
 from voketag.stack.home import StackError
+from voketag.stack.redis import default_max_memory_bytes
 from voketag.stack.stack import Stack
 
 
@@ -48,6 +49,22 @@ async def test_everything_written_is_there_after_a_second_start(tmp_path: Path) 
         assert await connection.fetchval("SELECT value FROM kept") == 7
         await connection.close()
         assert await height(stack) == 5
+
+
+@pytest.mark.parametrize(
+    ("environ", "bytes_"),
+    [({}, default_max_memory_bytes()), ({"VOKETAG_REDIS_MAX_MEMORY_MIB": "64"}, 64 << 20)],
+)
+async def test_f6_redis_refuses_to_hold_more_than_it_may(
+    tmp_path: Path, environ: dict[str, str], bytes_: int
+) -> None:
+    others = {"VOKETAG_DATABASE_URL": "postgresql://elsewhere", "VOKETAG_CHAIN_URL": "http://there"}
+    async with make_stack(tmp_path / "home", environ | others) as stack:
+        url = stack.environment["VOKETAG_REDIS_URL"]
+        async with redis.asyncio.Redis.from_url(url) as client:
+            found = await client.config_get("maxmemory*")
+    assert found["maxmemory"] == str(bytes_)
+    assert found["maxmemory-policy"] == "noeviction"
 
 
 async def test_redis_keeps_what_it_answered_when_killed(servers: Servers, redis_url: str) -> None:
