@@ -10,7 +10,6 @@ from voketag.consumer import Consumer
 from voketag.events import ScoredScan
 from voketag.process import Wires, run_consumer
 from voketag.records import scans
-from voketag.redis import intake
 from voketag.redis.connection import Command
 from voketag.redis.streams import Entry
 
@@ -24,13 +23,12 @@ def build(wires: Wires) -> Consumer:
 
 
 async def _handle(wires: Wires, entries: Sequence[Entry]) -> Sequence[Command]:
-    """One transaction for the batch; it is acknowledged only once that is committed, and from then
-    on Postgres knows the scan ids.
-    """
+    """One transaction for the batch; it is acknowledged only once that is committed."""
     scored = [events.decode(entry.fields or {}, ScoredScan) for entry in entries]
     async with wires.database.transaction() as connection:
         await scans.store(connection, scored)
-    return [intake.stored(item.scan.scan_id) for item in scored]
+    await wires.intake.forget_soon(item.scan.scan_id for item in scored)
+    return ()
 
 
 if __name__ == "__main__":

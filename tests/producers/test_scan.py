@@ -139,7 +139,8 @@ async def test_f4_an_old_scan_id_is_recognised_from_postgres(phone: Phone) -> No
     async with running(settings, score.build(settings), persist.build(settings)):
         first = await phone.scan(token, scan_id=old, country="BR")
         await phone.record(old)
-        await phone.wires.streams.redis.delete(f"replay:{old}")
+        shard = events.shard_of(UUID(old), phone.wires.settings.shards)
+        await phone.wires.streams.redis.delete(replay_key(shard, UUID(old)))
         assert await phone.scan(token, scan_id=old, country="BR") == first
         rows = await count_rows(phone.wires)
     assert rows == 1
@@ -149,16 +150,17 @@ async def test_f4_a_scan_id_is_remembered_until_its_scan_is_stored(phone: Phone)
     """However old it is and however long that takes: an offline phone posts, and posts again."""
     token = token_of(phone.wires, (await store_product(phone.wires)).product_id)
     old = scan_id_at(time.time_ns() // 1_000_000 - 3_600_000)
+    key = replay_key(events.shard_of(UUID(old), phone.wires.settings.shards), UUID(old))
     first = await phone.scan(token, scan_id=old, country="BR")
     await let_pass(phone.wires, REPLAY_WINDOW_S + 60)  # nothing is stored yet
     assert await phone.scan(token, scan_id=old, country="BR") == first
     await let_pass(phone.wires, 7 * 86_400)  # it would be too old to be accepted now
-    assert await phone.wires.streams.redis.exists(replay_key(UUID(old)))
+    assert await phone.wires.streams.redis.exists(key)
     async with running(phone.wires, score.build(phone.wires), persist.build(phone.wires)):
         await phone.record(old)
         await until_acknowledged(phone.wires)
     await let_pass(phone.wires, REPLAY_WINDOW_S + 60)
-    assert not await phone.wires.streams.redis.exists(replay_key(UUID(old)))
+    assert not await phone.wires.streams.redis.exists(key)
     assert await phone.scan(token, scan_id=old, country="BR") == first
     assert (await phone.scan(token))["history"]["scans"] == 2
     assert await count_rows(phone.wires) == 1

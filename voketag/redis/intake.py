@@ -8,6 +8,7 @@ Per-product keys carry their shard's hash tag, `{n}`, and lie in the stream's sl
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ REPLAY_UNSTORED_S = 8 * 86_400
 
 _SCRIPT = (Path(__file__).parent / "intake.lua").read_bytes()
 _KEYS = 12
+_EXPIRE = "for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[1]) end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Intake:
         self._redis = connect(url)
         self._shards = shards
         self._limit = scan_rate_limit
+        self._expire = self._redis.register_script(_EXPIRE)
         self._scans = SharedPipeline(self._redis, _SCRIPT, _KEYS, replicas)
 
     async def close(self) -> None:
@@ -108,7 +111,7 @@ class Intake:
             recalled_key(shard),
             f"today:{{{shard}}}:{day}",
             f"top:{{{shard}}}:{day}",
-            replay_key(scan.scan_id),
+            replay_key(events.shard_of(scan.scan_id, self._shards), scan.scan_id),
             f"limit:{scan.ip_hash}",
             probes_key(scan.ip_hash),
             probes_key(scan.fingerprint_hash),
@@ -133,6 +136,17 @@ class Intake:
             for hashed, count in counts.items():
                 pipeline.incrby(probes_key(hashed), count)
                 pipeline.expire(probes_key(hashed), PROBES_TTL_S)
+            await pipeline.execute()
+
+    async def forget_soon(self, scan_ids: Iterable[UUID]) -> None:
+        """These scans are stored: from now on Postgres knows their ids. Raises Unavailable."""
+        keys: dict[int, list[str]] = defaultdict(list)
+        for scan_id in scan_ids:
+            shard = events.shard_of(scan_id, self._shards)
+            keys[shard].append(replay_key(shard, scan_id))
+        async with redis_errors(), self._redis.pipeline(transaction=False) as pipeline:
+            for shard_keys in keys.values():
+                await self._expire(shard_keys, [REPLAY_WINDOW_S], client=pipeline)
             await pipeline.execute()
 
     async def recall(self, batch_id: UUID) -> None:
@@ -218,11 +232,6 @@ def forget_waiting(shard: int, scan: Scan) -> Command:
     return ("LREM", tail_key(shard, scan.product_id), 1, events.to_json(sighting(scan)))
 
 
-def stored(scan_id: UUID) -> Command:
-    """The command that has Redis forget a scan id soon, now that Postgres knows it."""
-    return ("EXPIRE", replay_key(scan_id), REPLAY_WINDOW_S)
-
-
 def product_key(shard: int, product_id: UUID) -> str:
     """The cached product."""
     return f"product:{{{shard}}}:{product_id.hex}"
@@ -248,9 +257,9 @@ def recalled_key(shard: int) -> str:
     return f"recalled:{{{shard}}}"
 
 
-def replay_key(scan_id: UUID) -> str:
-    """What a scan with a caller's own id was accepted with."""
-    return f"replay:{scan_id}"
+def replay_key(shard: int, scan_id: UUID) -> str:
+    """What a scan with a caller's own id was accepted with; `shard` is that of the scan id."""
+    return f"replay:{{{shard}}}:{scan_id}"
 
 
 def probes_key(hashed: str) -> str:
