@@ -11,7 +11,7 @@ from voketag import metrics
 from voketag.addresses import PersonalHash, client_address, limited_unit
 from voketag.geo import AddressRanges, Geo
 from voketag.http.problems import Problem
-from voketag.probes import AddressLimit, ProbeTally
+from voketag.probes import ProbeTally, RateLimit
 from voketag.risk.clients import is_automation
 from voketag.settings import Settings
 
@@ -36,8 +36,8 @@ class Callers:
         self._datacenters = datacenters
         self._hash = PersonalHash(settings.hash_key)
         self.probes = ProbeTally()
-        self._bad_tokens = AddressLimit(settings.scan_rate_limit)
-        self._reports = AddressLimit(settings.scan_rate_limit)
+        self._bad_tokens = RateLimit(settings.scan_rate_limit)
+        self._reports = RateLimit(settings.scan_rate_limit)
 
     def identify(self, request: web.Request, device: Device | None, now_ms: int) -> Caller:
         """The caller of a request; a browser says no more than its user agent and address."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from aiohttp.web import Application
 
 from producers import factory_batches, factory_events, factory_products
+from voketag.http.guesses import GUESSES, Guesses
 from voketag.http.server import application, serve
 from voketag.process import Wires, main, open_wires
 from voketag.readiness import tell_ready
@@ -34,7 +35,9 @@ async def opened(wires: Wires) -> AsyncIterator[Application]:
     )
     hearing = asyncio.create_task(notices.run(), name="notices")
     try:
-        yield application("VokeTag factory", routes, ready)
+        app = application("VokeTag factory", routes, ready)
+        app[GUESSES] = Guesses(wires.settings)
+        yield app
     finally:
         await end(hearing)
 

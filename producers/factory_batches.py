@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -25,13 +26,13 @@ from voketag.events import BatchAccepted
 from voketag.http.problems import Problem, not_found
 from voketag.http.requests import decode_body, path_id, read_body, read_bytes, read_query
 from voketag.http.routes import Route, json_response
+from voketag.probes import RateLimit
 from voketag.process import Wires
 from voketag.records import batches, serials
 from voketag.records.batches import Known, Origin
 from voketag.redis import batch_cache
 
 LARGE_BODY_BYTES = 1024 * 1024
-LARGE_BODY_TIMEOUT_S = 60.0
 _IDEMPOTENCY = {
     "Idempotency-Key": {
         "description": "The same key and body make one batch, however often they are sent.",
@@ -47,7 +48,8 @@ log = structlog.get_logger()
 
 def routes(wires: Wires) -> Sequence[Route]:
     """The routes of batches."""
-    create = partial(create_batch, wires, asyncio.Lock())
+    limit = RateLimit(wires.settings.batch_rate_limit)
+    create = partial(create_batch, wires, asyncio.Lock(), limit)
     get, every = partial(get_batch, wires), partial(list_batches, wires)
     recall = partial(recall_batch, wires)
     one = "/v1/batches/{id}"
@@ -60,7 +62,7 @@ def routes(wires: Wires) -> Sequence[Route]:
             {202: BatchReceipt},
             body=NewBatchBody,
             headers=_IDEMPOTENCY,
-            problems=(408, 409),
+            problems=(409,),
             security="factory",
         ),
         Route(
@@ -88,12 +90,15 @@ def routes(wires: Wires) -> Sequence[Route]:
 # ---------------------------------------------------------------------- accepting
 
 
-async def create_batch(wires: Wires, large_body: asyncio.Lock, request: Request) -> Response:
+async def create_batch(
+    wires: Wires, large_body: asyncio.Lock, limit: RateLimit, request: Request
+) -> Response:
     """POST /v1/batches: store the batch, announce it, promise it."""
     factory_id = await calling_factory(wires, request)
+    _hold_to(limit, factory_id, wires.settings.batch_rate_limit)
     idempotency_key = submission.check_idempotency_key(request.headers.get("Idempotency-Key"))
     async with _room_for(request, large_body):
-        raw = await _read(request)
+        raw = await read_bytes(request, submission.BODY_MAX_BYTES)
         origin = Origin(factory_id, idempotency_key, hashlib.sha256(raw).digest())
         new = decode_body(raw, _new_batch)
         del raw  # up to 32 MiB, which the decoded serials do not need
@@ -106,6 +111,15 @@ async def create_batch(wires: Wires, large_body: asyncio.Lock, request: Request)
     return json_response(receipt, 202, headers)
 
 
+def _hold_to(limit: RateLimit, factory_id: UUID, most: int) -> None:
+    """Count a batch of a factory, whichever of its keys it used. Raises Problem 429."""
+    wait_ms = limit.wait_ms(str(factory_id), time.time_ns() // 1_000_000)
+    if wait_ms:
+        wait_s = max(1, -(-wait_ms // 1000))
+        detail = f"{most} batches a minute are accepted from one factory; wait {wait_s} s."
+        raise Problem(429, "too_many_batches", detail, {"Retry-After": str(wait_s)})
+
+
 @contextlib.asynccontextmanager
 async def _room_for(request: Request, large_body: asyncio.Lock) -> AsyncIterator[None]:
     """Large bodies one at a time: a million serials take 100 MB until they are stored."""
@@ -115,15 +129,6 @@ async def _room_for(request: Request, large_body: asyncio.Lock) -> AsyncIterator
         return
     async with large_body:
         yield
-
-
-async def _read(request: Request) -> bytes:
-    try:
-        async with asyncio.timeout(LARGE_BODY_TIMEOUT_S):
-            return await read_bytes(request, submission.BODY_MAX_BYTES)
-    except TimeoutError:
-        detail = f"A body has to arrive within {LARGE_BODY_TIMEOUT_S:.0f} seconds."
-        raise Problem(408, "body_too_slow", detail) from None
 
 
 async def _accept(

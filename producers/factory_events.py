@@ -87,8 +87,9 @@ async def _close_without_key(wires: Wires, request: Request, feed: sse.Feed) -> 
         await asyncio.sleep(KEY_CHECK_EVERY_S)
         try:
             await calling_factory(wires, request)
-        except Problem:
-            feed.close()
-            return
+        except Problem as error:
+            if error.status == 401:
+                feed.close()
+                return
         except Unavailable:
             continue

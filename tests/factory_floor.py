@@ -28,6 +28,7 @@ def settings_for(redis_url: str, database_url: str, **changed: str) -> Settings:
         "TOKEN_KEYS": "1:" + "11" * 32,
         "HASH_KEY": "22" * 32,
         "SCAN_RATE_LIMIT": "0",
+        "KEY_GUESS_LIMIT": "0",
     } | changed
     return settings_module.load({f"VOKETAG_{name}": value for name, value in environ.items()})
 

@@ -59,6 +59,11 @@ OLDEST_UNFINISHED_SECONDS = Gauge(
     ("shard",),
     registry=REGISTRY,
 )
+REFUSED_KEYS = Counter(
+    "voketag_keys_refused_total",
+    "Requests refused unread because their address has guessed too many keys.",
+    registry=REGISTRY,
+)
 HANDLED = Counter(
     "voketag_entries_handled_total",
     "Stream entries handled and acknowledged.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MINUTE_MS = 60_000
-MOST_ADDRESSES = 20_000
+MOST_WINDOWS = 20_000
 MOST_TALLIES = 20_000
 
 
@@ -21,8 +21,9 @@ class _Window:
     previous: int
 
 
-class AddressLimit:
-    """A sliding window of a minute for each address, in this process alone and of bounded size.
+class RateLimit:
+    """A sliding window of a minute for each of those who ask (an address, a factory), in this
+    process alone and of bounded size.
 
     `limit` is what is allowed in a minute; 0 for no limit.
     """
@@ -31,33 +32,33 @@ class AddressLimit:
         self._limit = limit
         self._windows: dict[str, _Window] = {}
 
-    def wait_ms(self, address_hash: str, now_ms: int) -> int:
-        """Count one; gives 0, or the milliseconds to wait where the limit is used up."""
+    def wait_ms(self, who: str, now_ms: int, *, count: bool = True) -> int:
+        """Count one, unless this only asks; gives 0, or the milliseconds to wait where the limit
+        is used up.
+        """
         if not self._limit:
             return 0
         minute, into_ms = divmod(now_ms, MINUTE_MS)
-        window = self._windows.get(address_hash)
+        window = self._windows.get(who)
         if window is None:
-            if len(self._windows) >= MOST_ADDRESSES:
+            if len(self._windows) >= MOST_WINDOWS:
                 self._forget_old(minute)
-            window = self._windows[address_hash] = _Window(minute, 0, 0)
+            window = self._windows[who] = _Window(minute, 0, 0)
         elif window.minute != minute:
             window.previous = window.count if window.minute == minute - 1 else 0
             window.minute, window.count = minute, 0
         left = (MINUTE_MS - into_ms) / MINUTE_MS
         if window.previous * left + window.count + 1 > self._limit:
             return MINUTE_MS - into_ms
-        window.count += 1
+        window.count += count
         return 0
 
     def _forget_old(self, minute: int) -> None:
-        """Make room: first the addresses that were quiet, and if all are busy, all of them."""
+        """Make room: first those who were quiet, and if all are busy, all of them."""
         self._windows = {
-            address: window
-            for address, window in self._windows.items()
-            if window.minute >= minute - 1
+            who: window for who, window in self._windows.items() if window.minute >= minute - 1
         }
-        if len(self._windows) >= MOST_ADDRESSES:
+        if len(self._windows) >= MOST_WINDOWS:
             self._windows.clear()
 
 

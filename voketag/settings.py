@@ -39,6 +39,9 @@ class Settings:
     contract: str | None
     public_url: str
     scan_rate_limit: int
+    batch_rate_limit: int
+    key_guess_limit: int
+    connections_max: int
     trusted_proxies: tuple[Network, ...]
     shards: int
     retention_months: int
@@ -75,6 +78,9 @@ def load(environ: Mapping[str, str]) -> Settings:
         "contract": reader.optional("CONTRACT", _address),
         "public_url": reader.url("PUBLIC_URL", ("http", "https"), f"http://localhost:{scan_port}"),
         "scan_rate_limit": reader.number("SCAN_RATE_LIMIT", "60", 0, 10_000_000),
+        "batch_rate_limit": reader.number("BATCH_RATE_LIMIT", "1200", 0, 10_000_000),
+        "key_guess_limit": reader.number("KEY_GUESS_LIMIT", "60", 0, 10_000_000),
+        "connections_max": reader.number("CONNECTIONS_MAX", "4096", 16, 1_000_000),
         "trusted_proxies": reader.checked("TRUSTED_PROXIES", "", _networks),
         "shards": reader.number("SHARDS", "2", 1, 256),
         "retention_months": reader.number("RETENTION_MONTHS", "13", 1, 1200),

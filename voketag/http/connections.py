@@ -5,6 +5,7 @@ like everything else, and no line in the log that names the caller.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,9 @@ import structlog
 from aiohttp import web
 
 from voketag import identifiers, metrics
+from voketag.http.bounds import BoundedConnection, Bounds
 from voketag.http.problems import problem
+from voketag.http.protection import protect
 
 # A client may send its next request in the instant in which the process stops, and one whose
 # connection was accepted just before may not have sent its first: both are still answered.
@@ -24,15 +27,10 @@ _NO_ACCESS_LOG: Any = None
 log = structlog.get_logger()
 
 
-class Connection(web.RequestHandler):
+class Connection(BoundedConnection):
     """One connection of a client."""
 
     __slots__ = ()
-
-    @property
-    def idle(self) -> bool:
-        """Whether it waits for a request."""
-        return self._waiter is not None and not self._waiter.done()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client. While the process stops, aiohttp ignores them all; a request that
@@ -69,6 +67,7 @@ class Connection(web.RequestHandler):
             detail = "This is our fault; it has been logged."
             response = problem(status, "internal_error", detail)
         response.headers["X-Request-Id"] = str(identifiers.new_id())
+        protect(response.headers)
         response.force_close()
         return response
 
@@ -91,17 +90,25 @@ def _nobody_there(error: ConnectionError) -> web.Response:
 
 
 class Runner(web.AppRunner):
-    """Runs an application whose connections are `Connection`s."""
+    """Runs an application whose connections are `Connection`s, within these bounds."""
 
-    def __init__(self, app: web.Application) -> None:
+    def __init__(self, app: web.Application, bounds: Bounds) -> None:
         super().__init__(app, shutdown_timeout=CUT_OFF_S)
+        self._bounds = bounds
 
     @property
     def server(self) -> Any:
         """What makes the connections of a site."""
         manager = super().server
         loop = asyncio.get_running_loop()
-        return manager and partial(Connection, manager, loop=loop, access_log=_NO_ACCESS_LOG)
+        return manager and partial(
+            Connection, manager, self._bounds, loop=loop, access_log=_NO_ACCESS_LOG
+        )
+
+    def connections(self) -> Sequence[Any]:
+        """Those that are open now."""
+        manager = super().server
+        return manager.connections if manager is not None else ()
 
     async def stop_accepting(self) -> None:
         """Close the listening sockets. One that was handed over lives on with whoever holds it."""
@@ -115,15 +122,11 @@ class Runner(web.AppRunner):
         One that answers is left to it. One that waits for a request is closed when it has done so
         for `LINGER_S`: closing it at once would leave a request that is on its way unanswered.
         """
-        manager = super().server
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         busy_at: dict[Any, float] = {}
         # Polled, for aiohttp tells of neither the end of an answer nor that of a connection.
-        while manager and loop.time() < began_at + STOP_GRACE_S:
-            connections: list[Any] = manager.connections
-            if not connections:
-                return
+        while (connections := self.connections()) and loop.time() < began_at + STOP_GRACE_S:
             for connection in connections:
                 if not connection.idle:
                     busy_at[connection] = loop.time()

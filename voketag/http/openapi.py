@@ -106,11 +106,11 @@ def _answer(answer: Any) -> dict[str, Any]:
 def _problems(route: Route) -> set[int]:
     statuses = set(route.problems)
     if route.body is not None:
-        statuses |= {400, 413, 415, 422}
+        statuses |= {400, 408, 413, 415, 422}
     if route.query is not None:
         statuses.add(422)
     if route.security is not None:
-        statuses |= {401, 503}
+        statuses |= {401, 429, 503}
     if "{" in route.path:
         statuses.add(404)
     if route.path == "/readyz":

@@ -21,6 +21,7 @@ _TITLES = {
     415: "Media type not accepted",
     422: "Invalid field",
     429: "Too many requests",
+    431: "Request header fields too large",
     500: "Internal error",
     503: "Temporarily unavailable",
 }
@@ -53,15 +54,22 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
 def problem(
     status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, field: str = ""
 ) -> web.Response:
-    """An error answer as application/problem+json."""
-    title = _TITLES.get(status, "Error")
-    details = ProblemDetails(f"about:blank#{code}", title, status, detail, code, field or None)
-    return web.Response(
+    """An error answer as application/problem+json; one with `Connection: close` ends it."""
+    response = web.Response(
         status=status,
-        body=msgspec.json.encode(details),
+        body=msgspec.json.encode(details(status, code, detail, field)),
         content_type=PROBLEM_JSON,
         headers=headers,
     )
+    if response.headers.get("Connection") == "close":
+        response.force_close()  # the header alone does not
+    return response
+
+
+def details(status: int, code: str, detail: str, field: str = "") -> ProblemDetails:
+    """The body of an error answer."""
+    title = _TITLES.get(status, "Error")
+    return ProblemDetails(f"about:blank#{code}", title, status, detail, code, field or None)
 
 
 def not_found(what: str = "There is nothing with this id.") -> Problem:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TypeVar
 from uuid import UUID
 
 import msgspec
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from voketag.http.problems import Problem, not_found, unauthorised
 
 BODY_MAX_BYTES = 8 * 1024
+# A body has this long, and longer by what has come of it at this rate: a large one takes its time,
+# and whoever sends a byte now and then is not waited for.
+BODY_WITHIN_S = 10.0
+BODY_LEAST_BYTES_A_SECOND = 256 * 1024
 
 Body = TypeVar("Body")
 
@@ -20,8 +25,8 @@ async def read_body(
 ) -> Body:
     """The JSON body, checked against the decoder's type.
 
-    Raises Problem: 415 for another media type, 413 for too many bytes, 400 for what is not JSON,
-    422 for JSON of another shape.
+    Raises Problem: 415 for another media type, 413 for too many bytes, 408 for too slow a body, 400
+    for what is not JSON, 422 for JSON of another shape.
     """
     raw = await read_bytes(request, max_bytes)
     return decode_body(raw, decoder)
@@ -33,16 +38,36 @@ async def read_bytes(request: web.Request, max_bytes: int = BODY_MAX_BYTES) -> b
         raise Problem(415, "unsupported_media_type", "Content-Type: application/json is accepted.")
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
-    chunks, size = [], 0
     try:
-        async for chunk in request.content.iter_any():
+        return await _receive(request.content, max_bytes)
+    except TimeoutError:
+        detail = (
+            f"A body has to arrive within {BODY_WITHIN_S:.0f} seconds, or at no less than "
+            f"{BODY_LEAST_BYTES_A_SECOND} bytes a second."
+        )
+        raise Problem(408, "body_too_slow", detail, {"Connection": "close"}) from None
+    except web.RequestPayloadError:
+        detail = "The body is not what Content-Encoding and Transfer-Encoding say."
+        raise Problem(400, "malformed_body", detail, {"Connection": "close"}) from None
+
+
+async def _receive(content: StreamReader, max_bytes: int) -> bytes:
+    """All of a body, in time. Raises TimeoutError, and Problem 413."""
+    if content.is_eof():  # it came with the head, as small ones do
+        raw = content.read_nowait()
+        if len(raw) > max_bytes:
+            raise _too_large(max_bytes)
+        return raw
+    chunks, size = [], 0
+    async with asyncio.timeout(BODY_WITHIN_S) as patience:
+        latest_s = patience.when()
+        assert latest_s is not None
+        async for chunk in content.iter_any():
             size += len(chunk)
             if size > max_bytes:
                 raise _too_large(max_bytes)
             chunks.append(chunk)
-    except web.RequestPayloadError:
-        detail = "The body is not what Content-Encoding and Transfer-Encoding say."
-        raise Problem(400, "malformed_body", detail, {"Connection": "close"}) from None
+            patience.reschedule(latest_s + size / BODY_LEAST_BYTES_A_SECOND)
     return b"".join(chunks)
 
 
@@ -76,7 +101,8 @@ def path_id(request: web.Request, name: str = "id") -> UUID:
 
 def bearer(request: web.Request) -> str:
     """The bearer token of a request. Raises Problem 401."""
-    scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
+    given = request.headers.getall("Authorization", ())
+    scheme, _, credential = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     if scheme.lower() != "bearer" or not credential:
         raise unauthorised("Authorization: Bearer <key> is needed.")
     return credential.strip()

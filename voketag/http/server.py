@@ -16,9 +16,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from voketag import identifiers, metrics
 from voketag.errors import InvalidField, Unavailable
-from voketag.http import listeners, openapi
+from voketag.http import bounds, listeners, openapi
 from voketag.http.connections import Runner
 from voketag.http.problems import Problem, problem
+from voketag.http.protection import protect, refuse_ambiguous
 from voketag.http.requests import BODY_MAX_BYTES
 from voketag.http.routes import Handler, Route
 from voketag.settings import Settings
@@ -64,6 +65,7 @@ def _route_of(request: web.Request) -> str:
 
 async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
+        refuse_ambiguous(request)
         return await handler(request)
     except Problem as error:
         return problem(error.status, error.code, error.detail, error.headers)
@@ -91,7 +93,7 @@ async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse
 async def _on_prepare(request: web.Request, response: web.StreamResponse) -> None:
     request_id = request.get(_REQUEST_ID_KEY)  # none where it never came to a handler
     response.headers["X-Request-Id"] = request_id or str(identifiers.new_id())
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    protect(response.headers)
     if request.app[STOPPING].is_set():
         response.force_close()
         response.headers["Connection"] = "close"  # so that the client asks a successor next
@@ -186,14 +188,20 @@ async def serve(
 
 
 @contextlib.asynccontextmanager
-async def listening(app: web.Application, settings: Settings, port: int) -> AsyncIterator[int]:
+async def listening(
+    app: web.Application, settings: Settings, port: int, within: bounds.Bounds | None = None
+) -> AsyncIterator[int]:
     """The application on its port, while the context lasts; gives the port (for port 0).
+    `within` is what a connection may take, where that is not the usual.
 
     It listens on the sockets that the process was handed. Where there are none it binds its own,
     with SO_REUSEPORT: a new version can start on the same port before the old one has left.
     """
-    runner = Runner(app)
+    if within is None:
+        within = bounds.Bounds(connections=bounds.room_for(settings.connections_max))
+    runner = Runner(app, within)
     await runner.setup()
+    watching = asyncio.create_task(bounds.watch(runner.connections, within.look_every_s))
     try:
         handed_over = listeners.handed_over(os.environ)
         sites: list[web.BaseSite] = [
@@ -211,3 +219,4 @@ async def listening(app: web.Application, settings: Settings, port: int) -> Asyn
             await runner.drain()
         finally:
             await runner.cleanup()
+            watching.cancel()

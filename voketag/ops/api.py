@@ -11,6 +11,7 @@ from aiohttp import web
 
 from voketag import metrics, topology
 from voketag.errors import Unavailable
+from voketag.http.guesses import GUESSES, Guesses
 from voketag.http.server import application, serve
 from voketag.ops import api_dead, api_factories, api_figures, api_reports, dashboard, live
 from voketag.ops.access import guarded
@@ -57,9 +58,11 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
     ]
     key = wires.settings.admin_key
     try:
-        yield application(
+        app = application(
             "VokeTag ops", [guarded(route, key) for route in table], ready, read_metrics
         )
+        app[GUESSES] = Guesses(wires.settings)
+        yield app
     finally:
         await watched.close()
 

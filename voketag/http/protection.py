@@ -1,0 +1,52 @@
+"""What protects every answer, whatever it is, and a request that can be read in two ways."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+
+from aiohttp import HttpVersion10, web
+
+from voketag.http.problems import Problem
+
+# A page says more precisely what it may do, and what may be kept of it; everything else is data:
+# not to be rendered, framed, sniffed or stored, and its URL, which may hold a token, not told on.
+# Strict-Transport-Security belongs to the proxy that speaks TLS.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "Server": "VokeTag",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+# RFC 9110, section 7.2: a host of RFC 3986 (a name, or an address in brackets) and a port.
+_HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+
+
+def protect(headers: MutableMapping[str, str]) -> None:
+    """Add what the answer does not say itself."""
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+
+
+def refuse_ambiguous(request: web.BaseRequest) -> None:
+    """Raises Problem 400, which ends the connection, for a request that a proxy in front of us
+    could read in another way than we do. aiohttp's parser in C refuses most of these by itself,
+    the one in Python fewer (RFC 9112, sections 2.3, 3.2 and 6.1).
+    """
+    headers = request.headers
+    if request.version < HttpVersion10:
+        raise _malformed("HTTP/1.1 is spoken here.")
+    coding = headers.get("Transfer-Encoding")
+    if coding is not None and (coding.lower() != "chunked" or "Content-Length" in headers):
+        raise _malformed("Transfer-Encoding: chunked, without a Content-Length, is accepted.")
+    host = headers.get("Host")
+    if host is not None and not _HOST.fullmatch(host):
+        raise _malformed("Host names a host and, where it is another, a port.")
+
+
+def _malformed(detail: str) -> Problem:
+    return Problem(400, "malformed_request", detail, {"Connection": "close"})
