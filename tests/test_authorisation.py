@@ -1,0 +1,248 @@
+"""Every route of every process, asked by everybody there is: who gets in, and who is told what.
+
+The routes are read from the running processes. One that is not in TABLE fails, so that nobody adds
+a route without saying whose it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from producers import factory, scan
+from tests.erp import SHOE, Erp, anchor
+from tests.factory_floor import settings_for, token_of
+from voketag import identifiers, keys, process
+from voketag.http.server import listening
+from voketag.ops import api
+from voketag.process import Wires
+from voketag.records import factories
+
+ANYBODY, FACTORY, ADMIN = "anybody", "factory", "admin"
+ROLES = ("nobody", "wrong", "revoked", "expired", "owner", "stranger", "admin")
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is said of a route: whose it is, what is asked, and the status for those who may."""
+
+    whose: str
+    status: int = 200
+    of: str = ""  # the object whose id stands in the path
+    body: Any = None
+
+
+EVERYWHERE = {
+    ("GET", "/healthz"): Line(ANYBODY),
+    ("GET", "/readyz"): Line(ANYBODY),
+    ("GET", "/metrics"): Line(ANYBODY),
+    ("GET", "/openapi.json"): Line(ANYBODY),
+}
+TABLE: Mapping[str, Mapping[tuple[str, str], Line]] = {
+    "scan": {
+        **EVERYWHERE,
+        ("POST", "/v1/scans"): Line(ANYBODY, body={"token": "NONE"}),
+        ("GET", "/v1/scans/{id}"): Line(ANYBODY, 404, "nothing"),
+        ("POST", "/v1/reports"): Line(ANYBODY, 404, body={"token": "NONE", "reason": "other"}),
+        ("GET", "/r/{token}"): Line(ANYBODY, of="token"),
+    },
+    "factory": {
+        **EVERYWHERE,
+        ("POST", "/v1/batches"): Line(FACTORY, 202, body=SHOE | {"product_count": 1}),
+        ("GET", "/v1/batches"): Line(FACTORY),
+        ("GET", "/v1/batches/{id}"): Line(FACTORY, of="batch"),
+        ("GET", "/v1/batches/{id}/products"): Line(FACTORY, of="batch"),
+        ("POST", "/v1/batches/{id}/recall"): Line(FACTORY, of="batch", body={"reason": "Glue"}),
+        ("GET", "/v1/products/{id}/proof"): Line(FACTORY, of="product"),
+        ("GET", "/v1/events"): Line(FACTORY),
+    },
+    "ops": {
+        **EVERYWHERE,
+        ("GET", "/"): Line(ANYBODY),
+        ("POST", "/v1/factories"): Line(ADMIN, 201, body={"name": "G", "email": "g@g.example"}),
+        ("GET", "/v1/factories"): Line(ADMIN),
+        ("GET", "/v1/factories/{id}"): Line(ADMIN, of="factory"),
+        ("POST", "/v1/factories/{id}/keys"): Line(ADMIN, 201, "factory", {}),
+        ("DELETE", "/v1/keys/{id}"): Line(ADMIN, 204, "key"),
+        ("GET", "/v1/reports"): Line(ADMIN),
+        ("PATCH", "/v1/reports/{id}"): Line(ADMIN, of="report", body={"status": "confirmed"}),
+        ("GET", "/v1/streams"): Line(ADMIN),
+        ("GET", "/v1/stats"): Line(ADMIN),
+        ("GET", "/v1/live"): Line(ADMIN),
+    },
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """The three processes on one database, the keys of every role, and things to ask for."""
+
+    wires: Wires
+    apps: Mapping[str, web.Application]
+    sessions: Mapping[str, aiohttp.ClientSession]
+    keys: Mapping[str, str | None]
+    objects: Mapping[str, str]
+
+    async def ask(
+        self, where: str, method: str, path: str, line: Line, role: str
+    ) -> tuple[int, str]:
+        """Status of the answer, and its text where it has an end."""
+        key = self.keys[role]
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        place = path.replace("{id}", self.objects[line.of]) if line.of else path
+        place = place.replace("{token}", self.objects["token"])
+        session = self.sessions[where]
+        async with session.request(method, place, json=line.body, headers=headers) as response:
+            if response.content_type == "text/event-stream":
+                return response.status, ""
+            return response.status, await response.text()
+
+
+@contextlib.asynccontextmanager
+async def opened(redis_url: str, database_url: str) -> AsyncIterator[World]:
+    settings = settings_for(redis_url, database_url)
+    async with contextlib.AsyncExitStack() as stack:
+        wires = await stack.enter_async_context(process.open_wires(settings, database=True))
+        apps, sessions = {}, {}
+        for name, module in (("scan", scan), ("factory", factory), ("ops", api)):
+            apps[name] = await stack.enter_async_context(module.opened(wires))
+            port = await stack.enter_async_context(listening(apps[name], settings, 0))
+            session = aiohttp.ClientSession(f"http://127.0.0.1:{port}")
+            sessions[name] = await stack.enter_async_context(session)
+        held, objects = await populate(wires, sessions)
+        yield World(wires, apps, sessions, held, objects)
+
+
+async def populate(
+    wires: Wires, sessions: Mapping[str, aiohttp.ClientSession]
+) -> tuple[dict[str, str | None], dict[str, str]]:
+    """Two factories with keys of every kind, and something of each kind that the first one owns."""
+    now = datetime.now(UTC)
+    async with wires.database.connection() as connection:
+        factory_id, owner = await factories.create_factory(connection, "A", "a@a.example")
+        _, stranger = await factories.create_factory(connection, "B", "b@b.example")
+        revoked = await factories.add_key(connection, factory_id)
+        expired = await factories.add_key(connection, factory_id, now - timedelta(seconds=1))
+        spare = await factories.add_key(connection, factory_id)
+        assert revoked
+        assert expired
+        assert spare
+        await factories.revoke_key(connection, revoked[0])
+    erp = Erp(sessions["factory"], wires, factory_id, owner)
+    batch_id = await erp.create_stored(product_count=2)
+    await anchor(wires, batch_id)
+    product_id = identifiers.product_id(batch_id, 0)
+    token = token_of(wires, product_id)
+    report = {"token": token, "reason": "other"}
+    async with sessions["scan"].post("/v1/reports", json=report) as response:
+        report_id = (await response.json())["report_id"]
+    held = {
+        "nobody": None,
+        "wrong": keys.mint(),
+        "revoked": revoked[1],
+        "expired": expired[1],
+        "owner": owner,
+        "stranger": stranger,
+        "admin": wires.settings.admin_key,
+    }
+    objects: dict[str, str | UUID] = {
+        "batch": batch_id,
+        "product": product_id,
+        "factory": factory_id,
+        "key": spare[0],
+        "report": report_id,
+        "token": token,
+        "nothing": identifiers.new_id(),
+    }
+    return held, {name: str(value) for name, value in objects.items()}
+
+
+def expected(line: Line, role: str) -> int:
+    """The status that a role is answered with."""
+    if line.whose == ANYBODY:
+        return line.status
+    if line.whose == ADMIN:
+        return line.status if role == "admin" else 401
+    if role not in ("owner", "stranger"):
+        return 401
+    return 404 if role == "stranger" and line.of else line.status
+
+
+def routes_of(app: web.Application) -> set[tuple[str, str]]:
+    """Every method and path a process answers, however it was added; HEAD goes with GET."""
+    found = set()
+    for route in app.router.routes():
+        assert route.resource is not None
+        found.add((route.method.replace("HEAD", "GET"), route.resource.canonical))
+    return found
+
+
+@pytest.mark.timeout(240)
+async def test_every_route_lets_in_whom_it_should_and_nobody_else(
+    redis_url: str, database_url: str
+) -> None:
+    wrong = []
+    async with opened(redis_url, database_url) as world:
+        for where, table in TABLE.items():
+            assert routes_of(world.apps[where]) == set(table), where
+            for (method, path), line in table.items():
+                for role in ROLES:
+                    status, text = await world.ask(where, method, path, line, role)
+                    if status != expected(line, role):
+                        wrong.append((where, method, path, role, status, text))
+                    # What is another's is not there, in lists neither.
+                    if role == "stranger" and line.whose == FACTORY:
+                        assert world.objects["batch"] not in text, path
+    assert wrong == []
+
+
+async def test_a_head_request_is_let_in_no_more_than_a_get(
+    redis_url: str, database_url: str
+) -> None:
+    wrong = []
+    async with opened(redis_url, database_url) as world:
+        for where, app in world.apps.items():
+            for route in app.router.routes():
+                assert route.resource is not None
+                if route.method != "HEAD":
+                    continue
+                path = route.resource.canonical
+                line = TABLE[where]["GET", path]
+                for role in ROLES:
+                    status, _ = await world.ask(where, "HEAD", path, line, role)
+                    if status != expected(line, role):
+                        wrong.append((where, path, role, status))
+    assert wrong == []
+
+
+async def test_another_factory_cannot_tell_what_is_not_its_own_from_nothing(
+    redis_url: str, database_url: str
+) -> None:
+    async with opened(redis_url, database_url) as world:
+        for (method, path), line in TABLE["factory"].items():
+            if not line.of:
+                continue
+            _, foreign = await world.ask("factory", method, path, line, "stranger")
+            nothing = Line(line.whose, 404, "nothing", line.body)
+            _, absent = await world.ask("factory", method, path, nothing, "stranger")
+            assert foreign == absent, path
+
+
+async def test_the_document_says_who_is_let_in(redis_url: str, database_url: str) -> None:
+    async with opened(redis_url, database_url) as world:
+        for where, table in TABLE.items():
+            async with world.sessions[where].get("/openapi.json") as response:
+                document = await response.json()
+            for (method, path), line in table.items():
+                if path == "/openapi.json":
+                    continue
+                said = document["paths"][path][method.lower()].get("security")
+                assert said == (None if line.whose == ANYBODY else [{line.whose: []}]), path
