@@ -22,7 +22,6 @@ def routes() -> list[Route]:
     headers = {
         "Content-Security-Policy": content_security_policy(page),
         "Cache-Control": "no-cache",
-        "Referrer-Policy": "no-referrer",
     }
 
     async def get(_: web.Request) -> web.Response:
