@@ -11,7 +11,8 @@ COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hash
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 DEBIAN_REDIS ?= /usr/bin/redis-server
 DEBIAN_POSTGRES ?= $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
-CODE := voketag consumers producers chaos soak tests benchmarks
+CODE := voketag consumers producers chaos soak fuzz tests benchmarks .ci/audit.py
+SECONDS ?= 60
 
 # npm and node from PATH if both are there, else the ones in the PyPI wheel.
 ifneq ($(and $(shell command -v node),$(shell command -v npm)),)
@@ -25,6 +26,8 @@ endif
 VENV_STAMP := $(VENV)/.stamp-venv
 RUN_STAMP := $(VENV)/.stamp-run
 DEV_STAMP := $(VENV)/.stamp-dev
+FUZZ_STAMP := $(VENV)/.stamp-fuzz
+AUDIT_STAMP := $(VENV)/.stamp-audit
 NPM_STAMP := node_modules/.stamp
 
 # `make test F11` and `make test -k F11`: the tests that name these failure modes, and no others.
@@ -32,7 +35,7 @@ FAILURE_MODES := $(filter F%,$(MAKECMDGOALS))
 NAMED := $(shell echo "$(FAILURE_MODES)" | sed 's/F[0-9]*/_&_/g; s/ / or /g')
 SELECTED := $(if $(FAILURE_MODES),-v -k "$(NAMED)")
 
-.PHONY: help run demo test test-debian chaos soak lint format lock clean
+.PHONY: help run demo test test-debian chaos soak fuzz audit lint format lock clean
 .DEFAULT_GOAL := help
 # Two pips at once in one environment would break it.
 .NOTPARALLEL:
@@ -60,6 +63,12 @@ chaos: $(RUN_STAMP) $(NPM_STAMP) ## kill and break a stack of its own under load
 soak: $(RUN_STAMP) $(NPM_STAMP) ## see that memory stays flat under load; draws docs/memory.svg: MINUTES=10 RATE=200
 	@$(PY) -m soak --minutes $(or $(MINUTES),10) --rate $(or $(RATE),200)
 
+fuzz: $(FUZZ_STAMP) ## fuzz what decodes strangers' bytes for SECONDS (60); wheels are for Linux on x86-64
+	$(PY) -m fuzz $(SECONDS)
+
+audit: $(AUDIT_STAMP) $(NPM_STAMP) ## ask whether a locked dependency is known to be vulnerable
+	$(PY) .ci/audit.py --pip-audit $(VENV)/bin/pip-audit --npm $(NPM)
+
 lint: $(DEV_STAMP) ## ruff check, ruff format --check, mypy --strict
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -74,9 +83,11 @@ lock: ## compile requirements/*.txt anew from pyproject.toml (needs uv)
 	$(COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/run.txt
 	$(COMPILE) -c requirements/dev.txt --group pyproject.toml:build -o requirements/build.txt
 	$(COMPILE) --group pyproject.toml:node -o requirements/node.txt
+	$(COMPILE) -c requirements/dev.txt --group pyproject.toml:fuzz -o requirements/fuzz.txt
+	$(COMPILE) -c requirements/dev.txt --group pyproject.toml:audit -o requirements/audit.txt
 
 clean: ## remove what make built (.venv, node_modules, caches); data in .voketag stays
-	rm -rf $(VENV) node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV_STAMP):
@@ -95,6 +106,14 @@ $(RUN_STAMP): requirements/build.txt requirements/run.txt pyproject.toml | $(VEN
 
 $(DEV_STAMP): requirements/dev.txt $(RUN_STAMP)
 	$(LOCKED) requirements/dev.txt
+	@touch $@
+
+$(FUZZ_STAMP): requirements/fuzz.txt $(RUN_STAMP)
+	$(LOCKED) requirements/fuzz.txt
+	@touch $@
+
+$(AUDIT_STAMP): requirements/audit.txt | $(VENV_STAMP)
+	$(LOCKED) requirements/audit.txt
 	@touch $@
 
 $(VENV)/.stamp-node: requirements/node.txt | $(VENV_STAMP)

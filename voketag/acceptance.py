@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from voketag import events
+from voketag.errors import Rejected
 from voketag.events import Product, Scan, Signals, Told
 from voketag.risk import score
 from voketag.risk.history import EMPTY, History, Sighting, sighting
@@ -59,8 +60,11 @@ def from_parts(scan: Scan, product: bytes, history: bytes, tail: bytes, signals:
     `history` is what the score group has stored, `tail` the scans accepted since, oldest first.
     """
     stored = known = events.decode_json(history, History) if history else EMPTY
-    for seen in events.decode_json(tail, list[Sighting]) if tail else ():
-        known = known.after(seen)
+    try:
+        for seen in events.decode_json(tail, list[Sighting]) if tail else ():
+            known = known.after(seen)
+    except (ValueError, OverflowError) as error:
+        raise Rejected(f"a history or tail of no time there is: {error}") from error
     return Accepted(
         scan,
         events.decode_json(product, Product) if product else None,

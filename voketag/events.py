@@ -193,4 +193,6 @@ def decode_json(data: bytes, kind: type[Value]) -> Value:
         value: Value = decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Rejected(f"not a {kind.__name__}: {error}") from error
+    except RecursionError as error:
+        raise Rejected(f"not a {kind.__name__}: nested too deeply") from error
     return value
