@@ -8,8 +8,9 @@ import contextlib
 import json
 import signal
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -119,8 +120,9 @@ async def in_redis(url: str) -> str:
     found = []
     async with Redis.from_url(url) as redis:
         async for key in redis.scan_iter():
-            command = READS[await redis.execute_command("TYPE", key)]
-            value = await redis.execute_command(command[0], key, *command[1:])
+            send: Callable[..., Awaitable[Any]] = redis.execute_command
+            name, *rest = READS[await send("TYPE", key)]
+            value = await send(name, key, *rest)
             found.append(f"{key!r} {value!r}")
     return "\n".join(found)
 
