@@ -30,8 +30,9 @@ class Reports:
         self._callers = callers
 
     async def post_report(self, request: web.Request) -> web.Response:
-        """Take a report. The signal is set first: setting it twice counts once, so that a caller
-        who tries again after a failure changes nothing.
+        """Take a report. The signal is set first: setting it twice counts once, and the same
+        report is stored once a day, so that a caller who tries again after a failure changes
+        nothing.
         """
         body = await read_body(request, _decoder)
         _check(body)
@@ -39,13 +40,12 @@ class Reports:
         caller = self._callers.identify(request, None, now_ms)
         self._callers.note_report(caller, now_ms)
         product_id = await self._reported_product(body, caller, now_ms)
-        report_id = identifiers.new_id()
         if product_id is not None:
             await self._wires.intake.report(product_id, caller.address_hash)
         async with self._wires.database.connection() as connection:
-            await reports.insert_report(
+            report_id = await reports.insert_report(
                 connection,
-                report_id,
+                identifiers.new_id(),
                 product_id,
                 UUID(body.scan_id) if body.scan_id else None,
                 body.reason,

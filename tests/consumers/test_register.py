@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from consumers import register
+from tests.cutting_proxy import cutting_proxy
 from tests.factory_floor import running, settings_for, until
 from tests.servers import Servers
 from voketag import events, identifiers, merkle, notices, process
@@ -291,3 +292,25 @@ async def test_a_stored_batch_cannot_fail_any_more(wires: Wires, factory_id: UUI
     await consumer.buried(accepted, "because")
     assert (await blueprint(wires, batch_id)).status == "processing"
     assert await told(wires, events.NOTICES) == []
+
+
+async def test_f34_the_reply_to_a_commit_is_lost(
+    wires: Wires, factory_id: UUID, database_url: str
+) -> None:
+    """The products are there; the entry comes again, finds them made and tells of them."""
+    batch_id = await accept(wires, factory_id, 12_000)
+    async with cutting_proxy(database_url) as (proxy, url):
+        settings = settings_for(wires.settings.redis_url, url, SHARDS="1")
+        async with process.open_wires(settings, database=True) as cut:
+            proxy.lose_reply_to = b"COMMIT"
+            async with running(cut, register.build(cut)):
+                await announce(wires, batch_id)
+
+                async def done() -> bool:
+                    return await acknowledged(wires)
+
+                await until(done, "acknowledged")
+        assert proxy.cuts == 1
+    assert len(await stored(wires, batch_id)) == 12_000
+    assert len(await told(wires, events.ROOTS)) == 1
+    assert len(await told(wires, events.NOTICES)) == 1

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from tests.erp import SHOE, Erp, Service, together
+from consumers import register
+from tests.cutting_proxy import cutting_proxy
+from tests.erp import SHOE, Erp, Service, serving, together
+from tests.factory_floor import running
 from tests.servers import Servers
 from voketag import events, identifiers
 from voketag.records import batches
@@ -213,3 +217,25 @@ async def test_of_two_batches_with_one_serial_one_is_made(erp: Erp) -> None:
     )
     assert sorted(answer.status for answer in answers) == [202, 409, 409, 409, 409, 409]
     assert await batch_count(erp) == 1
+
+
+async def test_f34_a_batch_whose_commit_was_not_heard_of_is_the_same_when_sent_again(
+    redis_url: str, database_url: str
+) -> None:
+    async with (
+        cutting_proxy(database_url) as (proxy, url),
+        serving(redis_url, url) as service,
+        running(service.wires, register.build(service.wires)),
+    ):
+        erp = await service.erp()
+        body = SHOE | {"serials": ["A", "B"]}
+        proxy.lose_reply_to = b"COMMIT"
+        lost = await erp.post("/v1/batches", body, Idempotency_Key="order-1")
+        assert lost.problem == (503, "unavailable")
+        assert proxy.cuts == 1
+        answers = [await erp.post("/v1/batches", body, Idempotency_Key="order-1") for _ in range(2)]
+        assert [answer.status for answer in answers] == [202, 202]
+        assert answers[0].body["batch_id"] == answers[1].body["batch_id"]
+        await erp.reaches(UUID(answers[0].body["batch_id"]), "processing")
+        listed = await erp.get("/v1/batches")
+        assert len(listed.body["batches"]) == 1

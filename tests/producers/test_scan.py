@@ -15,6 +15,7 @@ import pytest
 
 from consumers import persist, score
 from producers.scan_requests import EARLY_MAX_MS, LATE_MAX_MS
+from tests.cutting_proxy import cutting_proxy
 from tests.factory_floor import running, store_product, token_of, until
 from tests.phones import Phone, phone_on, scan_id_at
 from tests.servers import Servers
@@ -470,6 +471,29 @@ async def test_the_page_is_the_same_for_all_and_never_counts(phone: Phone) -> No
     assert pages[0] == pages[1]
     assert await redis_commands(phone.wires) - before <= 2
     assert (await phone.scan(genuine))["history"]["scans"] == 1
+
+
+async def test_f34_a_report_whose_commit_was_not_heard_of_is_the_same_when_sent_again(
+    redis_url: str, database_url: str
+) -> None:
+    async with (
+        cutting_proxy(database_url) as (proxy, url),
+        phone_on(redis_url, url) as phone,
+    ):
+        product = await store_product(phone.wires)
+        body = {"token": token_of(phone.wires, product.product_id), "reason": "counterfeit"}
+        proxy.lose_reply_to = b"counterfeit"
+        assert (await phone.post("/v1/reports", body))[0] == 503
+        assert proxy.cuts == 1
+        answers = [await phone.post("/v1/reports", body) for _ in range(2)]
+        other = await phone.post("/v1/reports", body | {"reason": "damaged"})
+        async with phone.wires.database.connection() as connection:
+            rows = await connection.fetch("SELECT report_id FROM fraud_reports")
+        assert [status for status, _, _ in (*answers, other)] == [202] * 3
+        assert answers[0][1] == answers[1][1]
+        ids = {answers[0][1]["report_id"], other[1]["report_id"]}
+        assert {str(row["report_id"]) for row in rows} == ids
+        assert len(rows) == 2
 
 
 async def test_reports_are_stored_and_raise_the_risk_once_an_address(phone: Phone) -> None:

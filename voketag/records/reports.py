@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
+from voketag import identifiers
 from voketag.records.database import Connection
 
 Status = Literal["new", "in_review", "confirmed", "dismissed"]
@@ -59,13 +62,19 @@ async def insert_report(
     description: str | None,
     email: str | None,
     reporter_hash: bytes,
-) -> None:
-    """Store a new report; one with this id that is there already stays as it is."""
-    await connection.execute(
+) -> UUID:
+    """Store a new report; gives its id, or that of the same person's same report of the same UTC
+    day, which stays as it is: whoever gets no answer asks again.
+    """
+    content = (product_id, scan_id, reason, description, email, reporter_hash.hex())
+    day = identifiers.at_time(report_id).date()
+    stored: UUID = await connection.fetchval(
         """
         INSERT INTO fraud_reports (report_id, product_id, scan_id, reason, description,
-                                   reporter_email, reporter_hash)
-        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (report_id) DO NOTHING
+                                   reporter_email, reporter_hash, content_hash)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        ON CONFLICT (content_hash) DO UPDATE SET content_hash = excluded.content_hash
+        RETURNING report_id
         """,
         report_id,
         product_id,
@@ -74,7 +83,9 @@ async def insert_report(
         description,
         email,
         reporter_hash,
+        hashlib.sha256(msgspec.json.encode((day, *content))).digest(),
     )
+    return stored
 
 
 async def list_reports(

@@ -19,7 +19,9 @@ async def admin(redis_url: str, database_url: str) -> AsyncIterator[Admin]:
         yield opened
 
 
-async def _report(admin: Admin, product: Product, reporter: bytes) -> str:
+async def _report(
+    admin: Admin, product: Product, reporter: bytes, description: str = "The logo is wrong."
+) -> str:
     report_id = identifiers.new_id()
     await admin.wires.intake.report(product.product_id, reporter.hex())
     async with admin.wires.database.connection() as connection:
@@ -30,7 +32,7 @@ async def _report(admin: Admin, product: Product, reporter: bytes) -> str:
                 product.product_id,
                 None,
                 "counterfeit",
-                "The logo is wrong.",
+                description,
                 "someone@mail.example",
                 reporter,
             )
@@ -64,7 +66,7 @@ async def test_reports_are_listed_newest_first_in_pages_and_by_status(admin: Adm
 
 async def test_a_report_is_changed_and_keeps_what_is_not_named(admin: Admin) -> None:
     product = await store_product(admin.wires)
-    path = f"/v1/reports/{await _report(admin, product, b'a' * 16)}"
+    path = f"/v1/reports/{await _report(admin, product, b'a' * 16, 'Again.')}"
     changed = await admin.ask("PATCH", path, {"status": "in_review", "note": "asked\nthe shop"})
     assert (changed["status"], changed["note"]) == ("in_review", "asked\nthe shop")
     assert changed["updated_at"] > changed["created_at"]
@@ -80,7 +82,7 @@ async def test_a_report_is_changed_and_keeps_what_is_not_named(admin: Admin) -> 
 async def test_scans_count_the_reporters_whose_reports_stand(admin: Admin) -> None:
     product = await store_product(admin.wires)
     paths = [f"/v1/reports/{await _report(admin, product, name * 16)}" for name in (b"a", b"b")]
-    again = f"/v1/reports/{await _report(admin, product, b'a' * 16)}"
+    again = f"/v1/reports/{await _report(admin, product, b'a' * 16, 'Again.')}"
     assert await _reporters(admin, product) == 2
     await admin.ask("PATCH", again, {"status": "dismissed"})
     assert await _reporters(admin, product) == 2  # the first report of the same person stands
