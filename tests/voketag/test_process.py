@@ -22,8 +22,8 @@ from tests.factory_floor import settings_for
 from tests.servers import Servers
 from voketag import process
 from voketag.http import listeners
-from voketag.stack.program import Program, spawn
 from voketag.redis.connection import connect
+from voketag.stack.program import Program, spawn
 
 ROOT = Path(__file__).parents[2]
 ADMIN_KEY = "an-admin-key-for-this-test"
