@@ -58,14 +58,13 @@ class Settings:
 def load(environ: Mapping[str, str]) -> Settings:
     """Read and check every VOKETAG_ variable. Raises SettingsError naming all that is wrong."""
     reader = _Reader(environ)
-    scan_port = reader.number("SCAN_PORT", "8080", 0, 65535)
     settings = {
         "home": Path(reader.text("HOME", ".voketag")),
         "host": reader.text("HOST", "127.0.0.1"),
         "redis_url": reader.url("REDIS_URL", ("redis", "rediss", "unix")),
         "database_url": reader.url("DATABASE_URL", ("postgres", "postgresql")),
         "chain_url": reader.url("CHAIN_URL", ("http", "https")),
-        "scan_port": scan_port,
+        "scan_port": (scan_port := reader.number("SCAN_PORT", "8080", 0, 65535)),
         "factory_port": reader.number("FACTORY_PORT", "8081", 0, 65535),
         "ops_port": reader.number("OPS_PORT", "8082", 0, 65535),
         "admin_key": reader.checked("ADMIN_KEY", None, _admin_key),
@@ -79,7 +78,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         "public_url": reader.url("PUBLIC_URL", ("http", "https"), f"http://localhost:{scan_port}"),
         "scan_rate_limit": reader.number("SCAN_RATE_LIMIT", "60", 0, 10_000_000),
         "batch_rate_limit": reader.number("BATCH_RATE_LIMIT", "1200", 0, 10_000_000),
-        "key_guess_limit": reader.number("KEY_GUESS_LIMIT", "60", 0, 10_000_000),
+        "key_guess_limit": reader.number("KEY_GUESS_LIMIT", "600", 0, 10_000_000),
         "connections_max": reader.number("CONNECTIONS_MAX", "4096", 16, 1_000_000),
         "trusted_proxies": reader.checked("TRUSTED_PROXIES", "", _networks),
         "shards": reader.number("SHARDS", "2", 1, 256),
