@@ -101,6 +101,9 @@ class Scanning:
                 outcome = await self._offer(scan, named_by_caller)
         except Overloaded as error:
             raise scan_gate.refused("waiting") from error
+        except Unavailable:
+            metrics.REFUSED.labels("unavailable").inc()
+            raise
         _same_product(scan, outcome.scan.product_id)
         told = outcome.told()
         log.debug("scanned", scan_id=str(scan.scan_id), verdict=told.assessment.verdict)

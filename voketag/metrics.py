@@ -38,7 +38,7 @@ BAD_TOKENS = Counter(
 )
 REFUSED = Counter(
     "voketag_scans_refused_total",
-    "Scans not accepted, by reason: rate_limited, forgetful, memory, age, waiting.",
+    "Scans not accepted, by reason: rate_limited, unavailable, forgetful, memory, age, waiting.",
     ("reason",),
     registry=REGISTRY,
 )

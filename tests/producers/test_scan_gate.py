@@ -185,11 +185,13 @@ async def test_f2_a_scan_that_no_replica_holds_is_not_answered(
         await phone.scan(token)
         mine = {"token": token, "scan_id": str(identifiers.new_id())}
         replica.stall()
+        before = refusals("unavailable")
         # What one process wrote is not held because another one, which wrote nothing, is asked.
         for door in (phone, elsewhere):
             status, body, headers = await door.post("/v1/scans", mine)
             assert (status, body["code"]) == (503, "unavailable")
             assert int(headers["Retry-After"]) >= 1
+        assert refusals("unavailable") > before
         replica.resume()
 
         async def answered() -> bool:
