@@ -77,6 +77,10 @@ TABLE: Mapping[str, Mapping[tuple[str, str], Line]] = {
         ("GET", "/v1/streams"): Line(ADMIN),
         ("GET", "/v1/stats"): Line(ADMIN),
         ("GET", "/v1/live"): Line(ADMIN),
+        ("GET", "/v1/dead"): Line(ADMIN),
+        ("GET", "/v1/dead/{stream}/{entry_id}"): Line(ADMIN, 404),
+        ("POST", "/v1/dead/{stream}/redrive"): Line(ADMIN, body={"all": True}),
+        ("POST", "/v1/dead/{stream}/drop"): Line(ADMIN, body={"all": True}),
     },
 }
 
@@ -99,6 +103,7 @@ class World:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         place = path.replace("{id}", self.objects[line.of]) if line.of else path
         place = place.replace("{token}", self.objects["token"])
+        place = place.replace("{stream}", "roots").replace("{entry_id}", "1-1")
         session = self.sessions[where]
         async with session.request(method, place, json=line.body, headers=headers) as response:
             if response.content_type == "text/event-stream":

@@ -8,7 +8,7 @@ import contextlib
 from voketag.tasks import end
 
 
-async def test_F5_a_task_that_loses_its_first_cancellation_is_ended() -> None:
+async def test_f5_a_task_that_loses_its_first_cancellation_is_ended() -> None:
     lost = 0
 
     async def forgetful() -> None:
