@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from consumers import persist, register
-from consumers.maintain import Maintenance
+from consumers.maintain import Maintenance, months_before
 from tests.factory_floor import running, settings_for, until
 from tests.scored_scans import (
     acknowledged,
@@ -87,13 +87,13 @@ async def test_f31_f32_months_end_under_load(wires: Wires) -> None:
     await maintenance.ensure_partitions()
     sent: list[ScoredScan] = []
     async with running(wires, persist.build(wires)):
-        for _ in range(18):
+        for month in range(1, 7):
             # From before midnight to after it, and one that was a week under way.
             batch = [*scans_at(clock.time, 40), *scans_at(clock.time + timedelta(seconds=20), 40)]
             batch += scans_at(clock.time - timedelta(days=7), 10)
             sent += batch
             await asyncio.gather(publish(wires, batch), do_duties(maintenance))
-            clock.time += timedelta(days=10)
+            clock.time = months_before(LATER, -month - 1) - timedelta(seconds=10)
         await publish(wires, sent[::7])  # and some of them once more, half a year later
         await until_stored(wires, len(sent))
     assert await misplaced(wires) == 0
