@@ -62,9 +62,10 @@ def database_errors() -> Iterator[None]:
             raise
         # No CHECK of ours: the month's partition is missing, or was made in this moment.
         raise Unavailable(f"postgres: {error}") from error
-    except asyncpg.InterfaceError as error:
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         # Raised for a misuse of the library too, but those never pass our tests; what remains is
-        # a connection that closed under us.
+        # a connection that closed under us. The internal error is asyncpg's word for one that the
+        # server ended while it was idle, before its socket is closed (asyncpg#1069).
         raise Unavailable(f"postgres: {error}") from error
 
 
@@ -143,7 +144,7 @@ def _given_up(connection: Connection) -> Iterator[None]:
     """
     try:
         yield
-    except (TimeoutError, asyncio.CancelledError):
+    except (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError):
         with contextlib.suppress(asyncpg.InterfaceError):  # it is closed already
             connection.terminate()
         raise

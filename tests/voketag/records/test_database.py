@@ -53,6 +53,33 @@ async def test_a_check_that_fails_stays_an_error(database_url: str) -> None:
     await database.close()
 
 
+async def test_f36_an_idle_session_that_the_server_ends_is_replaced(database_url: str) -> None:
+    """Whatever the instant in which it is used again: between the server's last word and the end
+    of the socket the library takes the connection for a good one, and fails in its own way.
+    """
+    administrator = await asyncpg.connect(database_url)
+    database = await Database.open(database_url, most=1)
+    try:
+        for _ in range(100):
+            with contextlib.suppress(Unavailable):  # anything else would be taken for a bug
+                await database.ping()
+            with contextlib.suppress(Unavailable):
+                async with database.connection() as connection:
+                    pid = await connection.fetchval("SELECT pg_backend_pid()")
+                await administrator.execute(f"SELECT pg_terminate_backend({pid})")
+
+        async def answers() -> bool:
+            with contextlib.suppress(Unavailable):
+                await database.ping()
+                return True
+            return False
+
+        await eventually(answers)
+    finally:
+        await database.close()
+        await administrator.close()
+
+
 # ---------------------------------------------------------------------- silence
 
 

@@ -44,7 +44,7 @@ async def differences(database: Database) -> list[Difference]:
 def as_scored(scan: Scan, product: Product, history: History) -> ScoredScan:
     """What the score group makes of a scan, given the product's history before it."""
     accepted = Accepted(scan, product, history, Signals())
-    commands = score_in_order(0, [accepted], {})
+    commands = score_in_order(0, [accepted], {product.product_id: history})
     (fields,) = [
         {str(name): value for name, value in zip(command[3::2], command[4::2], strict=True)}
         for command in commands
