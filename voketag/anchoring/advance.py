@@ -107,6 +107,10 @@ class Anchoring:
         async with self._database.transaction() as connection:
             if not await anchors.try_lock(connection):
                 return Progress(0, 0, DEVELOPMENT.idle_s, writer=False)
+            # Before the chain is asked: while it is away, this is what tells.
+            waiting = await anchors.waiting(connection)
+            metrics.ROOTS_WAITING.set(waiting.count)
+            metrics.ROOTS_WAITING_SECONDS.set(waiting.age_s)
             return await self._advance()
 
     async def _advance(self) -> Progress:
@@ -208,8 +212,6 @@ class Anchoring:
         async with self._database.connection() as connection:
             waiting = await anchors.waiting(connection)
         metrics.ANCHORS_OPEN.set(len(open_anchors))
-        metrics.ROOTS_WAITING.set(waiting.count)
-        metrics.ROOTS_WAITING_SECONDS.set(waiting.age_s)
         delay_s = patience.open_s if open_anchors or waiting.count else patience.idle_s
         if just_sent and registry.development:
             delay_s = _JUST_SENT_S

@@ -106,6 +106,7 @@ async def test_f43_what_was_queued_while_the_chain_was_away_goes_into_few_transa
         await world.batches(3500)
         with pytest.raises(Unavailable):
             await world.anchoring.advance()
+    assert metrics.REGISTRY.get_sample_value("voketag_roots_waiting") == 3500
     first = await world.batch()
     await world.until_quiet(timeout_s=60)
     counts = await world.fetchval("SELECT array_agg(batch_count ORDER BY nonce) FROM anchors")
