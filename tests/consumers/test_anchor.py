@@ -180,6 +180,7 @@ async def test_f41_the_cache_forgets_a_batch_whose_anchor_vanished(
     await eventually(lambda: _forgotten(running, batch_id))
     await batch_cache.offer(redis, shown)  # by a reader that had read it before
     assert await batch_cache.get(redis, batch_id) is None
+    await eventually(lambda: _orphaned(running))
     proxy.behave()
     await eventually(lambda: _completed(running, batch_id))
     await running.world.check_all_final(batch_id)
@@ -213,6 +214,10 @@ async def _announced(running: Running) -> bool:
 async def _refused(running: Running) -> bool:
     query = "SELECT count(*) FROM anchor_transactions WHERE error IS NOT NULL"
     return await running.world.fetchval(query) == 1
+
+
+async def _orphaned(running: Running) -> bool:
+    return await running.world.statuses() == ["orphaned"]
 
 
 async def _forgotten(running: Running, batch_id: UUID) -> bool:
