@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
-from aiohttp import HttpVersion10, web
-from multidict import CIMultiDict
+from aiohttp import HttpVersion10, hdrs, web
+from multidict import CIMultiDict, istr
 
 from voketag.http.problems import Problem
 
@@ -23,14 +24,15 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _HEADERS = CIMultiDict(HEADERS)
+_POLICY = istr("Content-Security-Policy")
 # RFC 9110, section 7.2: a host of RFC 3986 (a name, or an address in brackets) and a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 
 
 def protect(headers: CIMultiDict[str]) -> None:
     """Add what the answer does not say itself."""
-    headers.pop("Server", None)  # aiohttp has said which version of itself it is
-    if "Content-Security-Policy" not in headers and "Cache-Control" not in headers:
+    headers.pop(hdrs.SERVER, None)  # aiohttp has said which version of itself it is
+    if _POLICY not in headers and hdrs.CACHE_CONTROL not in headers:
         headers.extend(_HEADERS)  # a twentieth of the time, and there is no answer without it
         return
     for name, value in HEADERS.items():
@@ -45,12 +47,17 @@ def refuse_ambiguous(request: web.BaseRequest) -> None:
     headers = request.headers
     if request.version < HttpVersion10:
         raise _malformed("HTTP/1.1 is spoken here.")
-    coding = headers.get("Transfer-Encoding")
-    if coding is not None and (coding.lower() != "chunked" or "Content-Length" in headers):
+    coding = headers.get(hdrs.TRANSFER_ENCODING)
+    if coding is not None and (coding.lower() != "chunked" or hdrs.CONTENT_LENGTH in headers):
         raise _malformed("Transfer-Encoding: chunked, without a Content-Length, is accepted.")
-    host = headers.get("Host")
-    if host is not None and not _HOST.fullmatch(host):
+    host = headers.get(hdrs.HOST)
+    if host is not None and not _is_host(host):
         raise _malformed("Host names a host and, where it is another, a port.")
+
+
+@functools.lru_cache(maxsize=256)  # clients name the same few
+def _is_host(text: str) -> bool:
+    return _HOST.fullmatch(text) is not None
 
 
 def _malformed(detail: str) -> Problem:
