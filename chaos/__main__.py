@@ -12,7 +12,7 @@ import click
 import uvloop
 
 from chaos import table
-from chaos.run import Order, Stuck, run
+from chaos.run import Interrupted, Order, run
 
 PLANTS = {"ack-before-commit": ("persist", "python -m chaos.planted")}
 
@@ -36,15 +36,13 @@ def main(
     home = keep or Path(tempfile.mkdtemp(prefix="voketag-chaos-"))
     try:
         told, audit = uvloop.run(run(order, home, _progress))
-    except Stuck as error:
-        _progress("")
-        click.echo(f"FOUND: {error}\nagain: make chaos SEED={seed} KILLS={kills}")
-        click.echo(f"what the processes said stands in {home}/programs.log")
-        sys.exit(1)
+    except Interrupted:
+        raise click.Abort from None
     _progress("")
     click.echo("\n".join(table.lines(told, audit)))
     if audit.findings:
-        click.echo(f"\nagain: make chaos SEED={seed} KILLS={kills}   (all of it stands in {home})")
+        click.echo(f"\nagain: make chaos SEED={seed} KILLS={kills}")
+        click.echo(f"what the processes said, and the ledger, stand in {home}")
         sys.exit(1)
     if keep is None:
         shutil.rmtree(home, ignore_errors=True)

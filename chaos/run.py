@@ -25,13 +25,17 @@ from voketag.tasks import end
 
 PRODUCTS = 200
 QUIET_S = 0.3  # between a recovery and the next faults
-RECOVERY_TIMEOUT_S = 60.0
+RECOVERY_TIMEOUT_S = 30.0
 DRAIN_TIMEOUT_S = 120.0
 PROBE_EVERY_S = 0.02
 
 
 class Stuck(Exception):
-    """The pipeline did not come back after a fault, or the run was interrupted."""
+    """The pipeline did not come back after a fault."""
+
+
+class Interrupted(Exception):
+    """Somebody ended the run: there is nothing to audit."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,11 @@ class Order:
 
 
 async def run(order: Order, home: Path, say: Callable[[str], None]) -> tuple[Told, Audit]:
-    """Do what was ordered in an empty directory; gives what was done and what the audit found."""
+    """Do what was ordered in an empty directory; gives what was done and what the audit found.
+
+    Where the pipeline does not come back after a fault, nothing more is broken, and that it did not
+    is the first of the findings. Raises Interrupted.
+    """
     async with started(home, dict(order.replaced)) as system:
         ledger = Ledger(home / "ledger.jsonl")
         try:
@@ -54,11 +62,11 @@ async def run(order: Order, home: Path, say: Callable[[str], None]) -> tuple[Tol
                 load = await _load(order, system, ledger, session)
                 told = await _break(order, system, load, say)
             if system.interrupted.is_set():
-                raise Stuck("nothing: it was interrupted")
+                raise Interrupted
             say("no more load, no more faults: waiting until everything has come through")
-            stuck = await _drained(system)
+            left = await _drained(system)
             result = await audit(system.settings, ledger.path)
-            result.findings[:0] = stuck
+            result.findings[:0] = [*told.stuck, *left]
             return told, result
         finally:
             ledger.close()
@@ -81,7 +89,7 @@ async def _break(order: Order, system: System, load: Load, say: Callable[[str], 
     """Break things while the load goes on, until enough was killed."""
     faults = Faults(order.seed, system.programs, order.only)
     inflicted: Counter[tuple[str, str]] = Counter()
-    recovery = Recovery()
+    recovery, stuck = Recovery(), []
     began_s = time.monotonic()
     loading = asyncio.create_task(load.run(order.scans_per_s))
     try:
@@ -96,12 +104,15 @@ async def _break(order: Order, system: System, load: Load, say: Callable[[str], 
             recovery.note(took_s, f"{after}: the {last}")
             inflicted.update((fault.kind, fault.target) for fault in drawn)
             await asyncio.sleep(QUIET_S)
+    except Stuck as error:
+        stuck.append(str(error))
     finally:
         loading.cancel()
         await asyncio.gather(loading, return_exceptions=True)
         await load.finish()
     lasted_s = time.monotonic() - began_s
-    return Told(order.seed, lasted_s, order.scans_per_s, inflicted, recovery, load.refusals)
+    refusals = load.refusals
+    return Told(order.seed, lasted_s, order.scans_per_s, inflicted, recovery, refusals, stuck)
 
 
 async def _round(system: System, load: Load, drawn: list[Fault], after: str) -> tuple[float, str]:

@@ -41,6 +41,7 @@ class Told:
     inflicted: Counter[tuple[str, str]]
     recovery: Recovery
     refusals: Counter[str]
+    stuck: list[str] = field(default_factory=list)
 
 
 def lines(told: Told, audit: Audit) -> Iterator[str]:
