@@ -103,7 +103,7 @@ async def started(home: Path, replaced: Mapping[str, str]) -> AsyncIterator[Syst
             stack_run.run(
                 home / "programs",
                 environ | through,
-                prepare=_migrate,
+                prepare=_prepare(environ | through),
                 ready=_everything_ready(environ | through),
                 announce=announce,
                 until=ending,
@@ -126,8 +126,13 @@ async def started(home: Path, replaced: Mapping[str, str]) -> AsyncIterator[Syst
         yield System(home, servers, proxies, names, settings, api, ending)
 
 
-async def _migrate(environment: dict[str, str]) -> None:
-    await ops_run.migrate(environment["VOKETAG_DATABASE_URL"])
+def _prepare(environ: Mapping[str, str]) -> stack_run.Prepare:
+    async def prepare(environment: dict[str, str]) -> stack_run.Addresses:
+        settings = settings_module.load({**environ, **environment})
+        await ops_run.migrate(settings.database_url)
+        return ops_run.addresses(settings)
+
+    return prepare
 
 
 def _everything_ready(environ: Mapping[str, str]) -> stack_run.Hook:

@@ -87,11 +87,7 @@ class _Start:
         if self.environ.get("VOKETAG_DATABASE_URL"):
             await refuse_unfit_database(settings)
         self.left = instance.announce(settings.home, self.environ, environment)
-        return {
-            "scan": (settings.host, settings.scan_port),
-            "factory": (settings.host, settings.factory_port),
-            "ops": (settings.host, settings.ops_port),
-        }
+        return addresses(settings)
 
     async def ready(self, environment: dict[str, str]) -> None:
         """Returns once every process answers."""
@@ -106,6 +102,15 @@ class _Start:
 
     def _settings(self, environment: dict[str, str]) -> Settings:
         return settings_module.load({**self.environ, **environment})
+
+
+def addresses(settings: Settings) -> Addresses:
+    """Where the processes that listen do so, by name."""
+    ports = (settings.scan_port, settings.factory_port, settings.ops_port)
+    return {
+        name: (settings.host, port)
+        for name, port in zip(("scan", "factory", "ops"), ports, strict=True)
+    }
 
 
 def refuse_taken_ports(settings: Settings) -> None:
