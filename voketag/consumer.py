@@ -133,7 +133,10 @@ class Loop:
                 else:
                     pending = False
                 pause_s = PAUSE_MIN_S
-            except (Fenced, _Stopped):
+            except Fenced:
+                log.warning("overtaken", stream=stream, group=group)
+                break
+            except _Stopped:
                 break
             except Unavailable as error:
                 # Everything stays pending in Redis: read it again from there once it is back.

@@ -107,7 +107,7 @@ async def test_f11_f13_one_that_stood_still_for_longer_is_overtaken_and_then_fen
             await until_passed_on(client, 3)
             stopped.send(signal.SIGTERM)  # it finishes what it has in hand first
             assert await stopped.ended() == 0
-    assert "lease lost" in {entry["event"] for entry in await stopped.logged()}
+    assert "overtaken" in {entry["event"] for entry in await stopped.logged()}
     assert await passed_on(client) == [0, 1, 2]
     assert worker.batches[0] == [0]
     assert await attempts(client) == {0: 1}
