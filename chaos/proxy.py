@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit, urlunsplit
 
 CHUNK_BYTES = 65_536
@@ -90,17 +90,32 @@ class Proxy:
         await writer.drain()
 
 
+Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
+
+
+@contextlib.asynccontextmanager
+async def before(url: str, accept: Accept) -> AsyncIterator[str]:
+    """A server of ours before the one that `url` names, which calls `accept` for each connection;
+    gives the URL that leads to it.
+    """
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    parts = urlsplit(url)
+    login = parts.netloc.rpartition("@")[0]
+    place = f"{login}@127.0.0.1:{port}" if login else f"127.0.0.1:{port}"
+    try:
+        yield urlunsplit(parts._replace(netloc=place))
+    finally:
+        server.close()
+
+
 @contextlib.asynccontextmanager
 async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
     """A proxy in front of the server that `url` names, and the URL that leads through it."""
     parts = urlsplit(url)
     proxy = Proxy(parts.hostname or "", parts.port or 0)
-    server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    login = parts.netloc.rpartition("@")[0]
-    place = f"{login}@127.0.0.1:{port}" if login else f"127.0.0.1:{port}"
     try:
-        yield proxy, urlunsplit(parts._replace(netloc=place))
+        async with before(url, proxy.accept) as through:
+            yield proxy, through
     finally:
-        server.close()
         await proxy.cut()

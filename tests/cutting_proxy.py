@@ -7,7 +7,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
+
+from chaos.proxy import before
 
 
 class CuttingProxy:
@@ -106,12 +108,8 @@ async def cutting_proxy(url: str) -> AsyncIterator[tuple[CuttingProxy, str]]:
     """A proxy in front of the server that `url` names, and the URL that leads through it."""
     parts = urlsplit(url)
     proxy = CuttingProxy(parts.hostname or "", parts.port or 0)
-    server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    login = parts.netloc.rpartition("@")[0]
-    place = f"{login}@127.0.0.1:{port}" if login else f"127.0.0.1:{port}"
     try:
-        yield proxy, urlunsplit(parts._replace(netloc=place))
+        async with before(url, proxy.accept) as through:
+            yield proxy, through
     finally:
-        server.close()
         await proxy.close()
