@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.source import REPOSITORY
+
 TIMEOUT_S = 60.0
 COMMAND = (sys.executable, "-c", "from voketag.ops.cli import main; main(prog_name='voketag')")
 
@@ -32,16 +34,26 @@ async def voketag(
     *arguments: str, environ: Mapping[str, str], stdin: bytes | None = None
 ) -> Finished:
     """Run `voketag` with these arguments to its end."""
+    return await run(*COMMAND, *arguments, environ=environ, stdin=stdin)
+
+
+async def run(
+    *command: str,
+    environ: Mapping[str, str],
+    stdin: bytes | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Finished:
+    """Run a program to its end; one that takes too long is killed, and TimeoutError raised."""
     process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *arguments,
+        *command,
+        cwd=REPOSITORY,
         env=dict(environ),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             out, err = await process.communicate(stdin)
     finally:
         if process.returncode is None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.command import environment
-from tests.source import REPOSITORY
+from tests.command import environment, run
 
 TIMEOUT_S = 90.0
 
@@ -19,23 +17,14 @@ TIMEOUT_S = 90.0
 async def test_a_short_soak_measures_draws_and_leaves_nothing(tmp_path: Path) -> None:
     temporary, picture = tmp_path / "tmp", tmp_path / "memory.svg"
     temporary.mkdir()
-    process = await asyncio.create_subprocess_exec(
+    done = await run(
         *(sys.executable, "-m", "soak", "--minutes", "0.05", "--rate", "20", "--named", "0.5"),
         *("--picture", str(picture)),
-        cwd=REPOSITORY,
-        env=environment(tmp_path / "home", {"TMPDIR": str(temporary)}),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        environ=environment(tmp_path / "home", {"TMPDIR": str(temporary)}),
+        timeout_s=TIMEOUT_S,
     )
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    said = out.decode()
-    assert process.returncode == 0, said + err.decode()
+    said = done.out
+    assert done.status == 0, said + done.err
     for figure in (
         "entries in the streams",
         "memory Redis uses",
