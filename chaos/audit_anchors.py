@@ -31,22 +31,24 @@ async def check(result: Audit, connection: asyncpg.Connection, chain_url: str) -
         logs += await call(chain_url, "eth_getLogs", asked)
     effective = Counter(log["topics"][1] for log in logs)
     where = {log["topics"][1]: (log["transactionHash"], log["blockHash"]) for log in logs}
+    wrong = []
     for row in anchors:
         root = "0x" + row["root"].hex()
         if row["status"] != "final":
-            result.findings.append(f"anchor {root} is {row['status']}")
+            wrong.append(f"anchor {root} is {row['status']}")
         elif effective[root] != 1:
-            result.findings.append(f"anchor {root} has {effective[root]} effective transactions")
+            wrong.append(f"anchor {root} has {effective[root]} effective transactions")
         elif where[root] != ("0x" + row["tx_hash"].hex(), "0x" + row["block_hash"].hex()):
-            result.findings.append(f"anchor {root} is not in the block that its row names")
+            wrong.append(f"anchor {root} is not in the block that its row names")
     if strangers := set(effective) - {"0x" + row["root"].hex() for row in anchors}:
-        result.findings.append(f"{len(strangers)} roots on the chain are no anchor of ours")
+        wrong.append(f"{len(strangers)} roots on the chain are no anchor of ours")
     for row in roots:
         if row["anchored"] is None or _top(row["root"], row["path"] or b"") != row["anchored"]:
-            result.findings.append(f"the path of {row['root'].hex()} leads to no anchored root")
-    result.facts.append(
+            wrong.append(f"the path of {row['root'].hex()} leads to no anchored root")
+    result.conclude(
         f"{len(roots)} batch roots under {len(anchors)} anchored roots, each by exactly one "
-        "effective transaction"
+        "effective transaction",
+        wrong,
     )
 
 

@@ -71,8 +71,10 @@ async def test_everything_that_can_be_wrong_is_seen(system: System, tmp_path: Pa
         "DELETE FROM scan_events WHERE scan_id = (SELECT scan_id FROM scan_events "
         "WHERE product_id IS NOT NULL ORDER BY scanned_at LIMIT 1) RETURNING *",
     )
-    text = "\n".join((await found()).findings)
+    result = await found()
+    text = "\n".join(result.findings)
     assert "scans: 1 lost" in text
+    assert not [fact for fact in result.facts if "history" in fact or "statistics" in fact]
     assert f"product {gone['product_id']}" in text
     assert "statistics of " in text
 
@@ -129,3 +131,5 @@ async def test_wrong_batches_anchors_and_strangers_are_seen(system: System, tmp_
     assert "has 0 effective transactions" in text
     assert "roots on the chain are no anchor of ours" in text
     assert "leads to no anchored root" in text
+    facts = (await audit(system.settings, ledger.path)).facts
+    assert not [fact for fact in facts if "anchored" in fact or "completed" in fact]
