@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import signal
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
+from voketag.stack.chain_state import STATE_INTERVAL_S, keep_good_copies, repair
 from voketag.stack.home import StackError, make_private
 from voketag.stack.program import Program, Server, exchange, server_environ
 
 CHAIN_ID = 31337
-STATE_INTERVAL_S = 2
 REPOSITORY = Path(__file__).parents[2]
 PROBE = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}'
 
@@ -44,13 +40,13 @@ def server(
 
     async def prepare() -> None:
         make_private(state.parent)
-        _repair(state, report)
+        repair(state, report)
 
     async def ready() -> bool:
         return await _answers(port)
 
     async def beside() -> None:
-        await _keep_good_copies(state)
+        await keep_good_copies(state)
 
     return Server(
         Program(
@@ -77,55 +73,6 @@ def _command_line(binary: Path, port: int, state: Path, confirmations: int) -> t
         *("--state", str(state), "--state-interval", str(STATE_INTERVAL_S)),
         *(("--block-time", "1", "--mixed-mining") if confirmations > 1 else ()),
     )
-
-
-def _good_copy(state: Path) -> Path:
-    return state.with_name("state.good.json")
-
-
-def _whole(text: bytes) -> bool:
-    """Whether this is a complete state. anvil does not start on one cut off half-way."""
-    try:
-        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
-        return False
-    return True
-
-
-def _repair(state: Path, report: Callable[[str], None]) -> None:
-    """Put the last good copy in the place of a state that was being written at a crash."""
-    if not state.exists() or _whole(state.read_bytes()):
-        return
-    good = _good_copy(state)
-    state.replace(state.with_name("state.broken.json"))
-    if good.exists() and _whole(good.read_bytes()):
-        shutil.copyfile(good, state)
-        report("chain: its state was cut off by a crash; it goes on from the copy before it")
-    else:
-        report("chain: its state was cut off by a crash and there is no copy; it starts empty")
-
-
-async def _keep_good_copies(state: Path) -> None:
-    """Copy the state whenever anvil has written a new one: it overwrites its file in place."""
-    last = 0
-    while True:
-        await asyncio.sleep(STATE_INTERVAL_S)
-        last = await asyncio.to_thread(_copy_if_new, state, last)
-
-
-def _copy_if_new(state: Path, last: int) -> int:
-    """Make the good copy if the state changed and is whole. The checksum of the one copied."""
-    try:
-        text = state.read_bytes()
-    except FileNotFoundError:
-        return last
-    checksum = zlib.crc32(text)
-    if checksum == last or not _whole(text):
-        return last
-    temporary = state.with_name("state.good.json.new")
-    temporary.write_bytes(text)
-    temporary.replace(_good_copy(state))
-    return checksum
 
 
 async def _answers(port: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Mapping
@@ -117,6 +118,27 @@ async def test_a_chain_state_cut_off_by_a_crash_is_replaced_by_its_copy(tmp_path
     state.write_bytes(whole[: len(whole) // 2])
     async with make_stack(home, reports=reports) as stack:
         assert await height(stack) == 5
+    assert len(reports) == 1
+    assert "goes on from the copy" in reports[0]
+
+
+async def test_a_chain_state_whose_accounts_are_ahead_of_its_blocks_is_replaced(
+    tmp_path: Path,
+) -> None:
+    home, reports = tmp_path / "home", list[str]()
+    state, good = home / "chain" / "state.json", home / "chain" / "state.good.json"
+    written = []
+    for _ in range(3):
+        async with make_stack(home, reports=reports) as stack:
+            await rpc(stack.environment["VOKETAG_CHAIN_URL"], "anvil_mine", "0x1")
+        written.append(state.read_bytes())
+    assert not reports
+    torn = json.loads(written[1])
+    torn["accounts"] = json.loads(written[2])["accounts"]
+    state.write_text(json.dumps(torn))
+    good.write_bytes(written[0])
+    async with make_stack(home, reports=reports) as stack:
+        assert await height(stack) == 1
     assert len(reports) == 1
     assert "goes on from the copy" in reports[0]
 
