@@ -14,6 +14,7 @@ from aiohttp import web
 
 from producers import scan_gate, scan_page
 from producers.callers import Callers
+from producers.product_look_ups import ProductLookUps
 from producers.scan_reports import Reports
 from producers.scan_requests import (
     ReportAnswer,
@@ -39,8 +40,8 @@ from voketag.http.routes import Route, json_response
 from voketag.http.server import application, serve
 from voketag.process import Wires, main, open_wires, refuse_forgetful
 from voketag.readiness import tell_ready
-from voketag.records import reports, scans
-from voketag.redis.intake import REPLAY_WINDOW_S, Found, Limited, Unknown
+from voketag.records import scans
+from voketag.redis.intake import REPLAY_WINDOW_S, Limited, Unknown
 from voketag.settings import Settings
 from voketag.start_checks import checked
 from voketag.tasks import end
@@ -58,8 +59,11 @@ log = structlog.get_logger()
 class Scanning:
     """Scans over their wires: accepted, answered, looked up."""
 
-    def __init__(self, wires: Wires, callers: Callers, gate: Gate) -> None:
+    def __init__(
+        self, wires: Wires, callers: Callers, gate: Gate, look_ups: ProductLookUps
+    ) -> None:
         self._wires = wires
+        self._look_ups = look_ups
         self._callers = callers
         self._gate = gate
 
@@ -114,7 +118,7 @@ class Scanning:
         intake = self._wires.intake
         outcome = await intake.offer(scan, remember=named_by_caller)
         if isinstance(outcome, Unknown):
-            found = await self._look_up(scan.product_id)
+            found = await self._look_ups.find(scan.product_id)
             outcome = await intake.offer(scan, remember=named_by_caller, found=found)
         if isinstance(outcome, Limited):
             raise self._callers.too_many(outcome.retry_after_ms)
@@ -129,26 +133,6 @@ class Scanning:
             if before is not None:
                 return before
         raise scan_gate.refused(cause)
-
-    async def _look_up(self, product_id: UUID) -> Found:
-        """A product that is not in the cache, and its history; Redis is told again what else it
-        may have forgotten of it. Nothing is kept of a product that does not exist: it may be stored
-        in the next moment.
-        """
-        async with self._wires.database.connection() as connection:
-            found = await scans.product_for_scan(connection, product_id)
-            if found is None:
-                return Found(None)
-            product, recalled = found
-            history = await scans.history_of(connection, product_id)
-            standing = await reports.standing_of(connection, product_id)
-        if recalled:
-            await self._wires.intake.recall(product.batch_id)
-        if standing.believed:
-            await self._wires.intake.report(product_id, *standing.believed)
-        if standing.dismissed:
-            await self._wires.intake.forget_reports(product_id, *standing.dismissed)
-        return Found(product, history)
 
     async def _stored(self, scan_id: UUID) -> scans.StoredScan | None:
         async with self._wires.database.connection() as connection:
@@ -236,13 +220,15 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
     ranges = AddressRanges.read(wires.settings.datacenter_ranges)
     callers = Callers(wires.settings, Geo.open(wires.settings.geo_database), ranges)
     gate = Gate(wires.settings.shed_after_s)
-    table = routes(Scanning(wires, callers, gate), Reports(wires, callers))
+    look_ups = ProductLookUps(wires)
+    table = routes(Scanning(wires, callers, gate, look_ups), Reports(wires, callers))
     flushing = asyncio.create_task(_flush_probes(wires, callers))
     watching = asyncio.create_task(scan_gate.watch(wires, gate))
     try:
         yield application("VokeTag scan", table, ready)
     finally:
         await end(flushing, watching)
+        await look_ups.close()
 
 
 async def run(settings: Settings, stopping: asyncio.Event) -> None:

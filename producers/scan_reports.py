@@ -18,6 +18,7 @@ from voketag.http.requests import read_body
 from voketag.http.routes import json_response
 from voketag.process import Wires
 from voketag.records import reports, scans
+from voketag.records.known_products import products_for_scans
 
 _decoder = msgspec.json.Decoder(ReportRequest)
 
@@ -69,7 +70,7 @@ class Reports:
             self._callers.note_bad_token(caller, now_ms)
         else:
             async with self._wires.database.connection() as connection:
-                if await scans.product_for_scan(connection, product_id) is not None:
+                if await products_for_scans(connection, [product_id]):
                     return product_id
         raise Problem(404, "unknown_token", "We know no product with this token.")
 

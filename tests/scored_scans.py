@@ -10,6 +10,9 @@ from voketag import events, identifiers
 from voketag.events import Assessment, HistorySummary, Product, Reason, Scan, ScoredScan
 from voketag.process import Wires
 from voketag.records import stats
+from voketag.records.database import Connection
+from voketag.records.known_products import histories_of
+from voketag.risk.history import History
 
 
 def scored(number: int, at_ms: int | None = None) -> ScoredScan:
@@ -57,3 +60,8 @@ async def statistics_hold(wires: Wires) -> bool:
     """Whether the daily statistics equal a recount of the rows."""
     async with wires.database.connection() as connection:
         return await stats.differences(connection) == []
+
+
+async def rebuilt_history(connection: Connection, product_id: UUID) -> History | None:
+    """A product's history as the stored scans tell it."""
+    return (await histories_of(connection, [product_id])).get(product_id)

@@ -16,7 +16,7 @@ import pytest
 from consumers.maintain import Maintenance
 from tests.factory_floor import settings_for
 from tests.pgbouncer import pgbouncer
-from tests.scored_scans import rows, scored, statistics_hold
+from tests.scored_scans import rebuilt_history, rows, scored, statistics_hold
 from tests.servers import database_named
 from tests.system import System
 from voketag import process
@@ -53,7 +53,7 @@ async def test_f35_replays_of_two_writers_between_each_other(wires: Wires) -> No
             async with wires.database.transaction() as connection:
                 await scans.store(connection, part)
             async with wires.database.connection() as connection:
-                await scans.history_of(connection, part[1].scan.product_id)
+                await rebuilt_history(connection, part[1].scan.product_id)
 
     await asyncio.gather(*(write(offset) for offset in (0, 25, 50, 150)))
     assert await rows(wires) == 300

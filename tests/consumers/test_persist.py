@@ -15,6 +15,7 @@ from tests.scored_scans import (
     acknowledged,
     nothing_buried,
     publish,
+    rebuilt_history,
     rows,
     scored,
     statistics_hold,
@@ -22,7 +23,7 @@ from tests.scored_scans import (
 from tests.servers import Servers
 from voketag import events, identifiers, process
 from voketag.process import Wires
-from voketag.records import scans
+from voketag.records import known_products, scans
 
 
 @pytest.fixture
@@ -109,14 +110,14 @@ async def test_a_rebuilt_history_knows_the_first_scan_of_all(
     wires: Wires, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is rebuilt from the newest scans; the first may have been long before them."""
-    monkeypatch.setattr(scans, "REBUILT_SCANS", 2)
+    monkeypatch.setattr(known_products, "REBUILT_SCANS", 2)
     now_ms = time.time_ns() // 1_000_000
     first, *later = [scored(1, now_ms + number) for number in range(4)]
     items = [first, *(msgspec.structs.replace(item, product=first.product) for item in later)]
     assert first.product is not None
     async with wires.database.transaction() as connection:
         await scans.store(connection, items)
-        history = await scans.history_of(connection, first.product.product_id)
+        history = await rebuilt_history(connection, first.product.product_id)
     assert history is not None
     assert history.scans == 4
     assert history.first_at_ms == now_ms
@@ -126,9 +127,9 @@ async def test_a_forgotten_history_is_rebuilt_from_the_rows(wires: Wires) -> Non
     item = scored(1)
     assert item.product is not None
     async with wires.database.transaction() as connection:
-        assert await scans.history_of(connection, item.product.product_id) is None
+        assert await rebuilt_history(connection, item.product.product_id) is None
         await scans.store(connection, [item])
-        history = await scans.history_of(connection, item.product.product_id)
+        history = await rebuilt_history(connection, item.product.product_id)
     assert history is not None
     assert history.scans == 1
     assert history.first_at_ms == identifiers.at_ms(item.scan.scan_id)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -129,16 +131,24 @@ async def change_report(
 
 async def standing_of(connection: Connection, product_id: UUID) -> Standing:
     """What the reports of a product come to now."""
+    (standing,) = await standings_of(connection, [product_id])
+    return standing
+
+
+async def standings_of(connection: Connection, product_ids: Sequence[UUID]) -> list[Standing]:
+    """What the reports of each of these products come to now, in their order."""
     rows = await connection.fetch(
-        "SELECT reporter_hash, bool_and(status = 'dismissed') AS dismissed FROM fraud_reports "
-        "WHERE product_id = $1 GROUP BY reporter_hash",
-        product_id,
+        "SELECT product_id, reporter_hash, bool_and(status = 'dismissed') AS dismissed "
+        "FROM fraud_reports WHERE product_id = ANY($1) GROUP BY product_id, reporter_hash",
+        product_ids,
     )
-    believed, dismissed = (
-        tuple(row["reporter_hash"].hex() for row in rows if row["dismissed"] is wanted)
-        for wanted in (False, True)
-    )
-    return Standing(product_id, believed, dismissed)
+    reporters: dict[tuple[UUID, bool], list[str]] = defaultdict(list)
+    for row in rows:
+        reporters[row["product_id"], row["dismissed"]].append(row["reporter_hash"].hex())
+    return [
+        Standing(key, tuple(reporters[key, False]), tuple(reporters[key, True]))
+        for key in product_ids
+    ]
 
 
 def _report(row: asyncpg.Record) -> Report:

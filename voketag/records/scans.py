@@ -13,7 +13,6 @@ import msgspec
 from voketag import identifiers
 from voketag.errors import Rejected
 from voketag.events import Assessment, HistorySummary, Product, Reason, ScoredScan, Told
-from voketag.identifiers import rfc3339
 from voketag.records.binary_copy import (
     NULL,
     copy_rows,
@@ -25,9 +24,8 @@ from voketag.records.binary_copy import (
     timestamptz,
 )
 from voketag.records.database import Connection
-from voketag.risk.history import DEVICE_CHARACTERS, EMPTY, History, Sighting
+from voketag.records.known_products import product_of
 
-REBUILT_SCANS = 500
 COPY_TIMEOUT_S = 30.0
 _COLUMNS = (
     "scan_id",
@@ -47,61 +45,6 @@ _COLUMNS = (
 )
 _HEAD = head(len(_COLUMNS))
 _NO_FACTORY = UUID(int=0)
-
-
-async def product_for_scan(connection: Connection, product_id: UUID) -> tuple[Product, bool] | None:
-    """A stored product with what its batch says of it, and whether the batch is recalled.
-
-    None where no batch holds it, or its batch is not stored yet.
-    """
-    row = await connection.fetchrow(
-        """
-        SELECT product_id, batch_id, factory_id, sku, name, serial, manufactured_at,
-               destination_countries, recalled_at IS NOT NULL AS recalled
-        FROM products JOIN batches USING (batch_id)
-        WHERE product_id = $1
-        """,
-        product_id,
-    )
-    return None if row is None else (_product(row), row["recalled"])
-
-
-def _product(row: asyncpg.Record) -> Product:
-    made = row["manufactured_at"]
-    return Product(
-        product_id=row["product_id"],
-        batch_id=row["batch_id"],
-        factory_id=row["factory_id"],
-        sku=row["sku"],
-        name=row["name"],
-        serial=row["serial"],
-        manufactured_at=None if made is None else rfc3339(made),
-        destination_countries=tuple(row["destination_countries"]),
-    )
-
-
-async def history_of(connection: Connection, product_id: UUID) -> History | None:
-    """A product's history from its newest scans, for a Redis that has forgotten it.
-
-    Exact locations are not stored, so they are not in it. None where it was never scanned.
-    """
-    rows = await connection.fetch(
-        """
-        SELECT scan_id, country, fingerprint_hash, count(*) OVER () AS scans,
-               min(scanned_at) OVER () AS first_at
-        FROM scan_events WHERE product_id = $1 ORDER BY scanned_at DESC LIMIT $2
-        """,
-        product_id,
-        REBUILT_SCANS,
-    )
-    history = EMPTY
-    for row in reversed(rows):
-        device = row["fingerprint_hash"].hex()[:DEVICE_CHARACTERS]
-        history = history.after(Sighting(row["scan_id"], device, row["country"], None))
-    if not rows:
-        return None
-    first_at_ms = identifiers.ms_of_time(rows[0]["first_at"])
-    return msgspec.structs.replace(history, scans=rows[0]["scans"], first_at_ms=first_at_ms)
 
 
 class StoredScan(msgspec.Struct, frozen=True):
@@ -131,7 +74,7 @@ async def stored_scan(connection: Connection, scan_id: UUID) -> StoredScan | Non
     )
     if row is None:
         return None
-    product = None if row["product_id"] is None else _product(row)
+    product = None if row["product_id"] is None else product_of(row)
     reasons = tuple(Reason(**reason) for reason in row["risk_reasons"] or ())
     history = row["history"]
     record = Told(
