@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -17,11 +18,19 @@ from tests.command import COMMAND, environment
 from voketag import settings
 from voketag.ops import client, instance
 from voketag.ops.client import Client
-from voketag.ops.run import PORT_VARIABLES, with_ports
+from voketag.ops.run import PORT_VARIABLES, PORTS, with_ports
 
+WORKERS_MOST = 16
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0  # promised
 STEP_TIMEOUT_S = 30.0
+
+
+def own_ports() -> range:
+    """Ports that no other worker of this run takes between our looking at one and binding it."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = len(PORTS) // WORKERS_MOST
+    return PORTS[worker % WORKERS_MOST * share :][:share]
 
 
 class System:
@@ -31,7 +40,7 @@ class System:
         self.home = home
         ports = dict.fromkeys(PORT_VARIABLES, "0")
         limits = {"VOKETAG_SCAN_RATE_LIMIT": "0", "VOKETAG_ANCHOR_WINDOW_S": "0.2"}
-        self.environ = with_ports(environment(home, ports | limits))
+        self.environ = with_ports(environment(home, ports | limits), own_ports())
         self.output = ""
         self.process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None

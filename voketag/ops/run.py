@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from voketag import settings as settings_module
@@ -16,24 +16,25 @@ from voketag.ops.client import Client, Failed, Late
 from voketag.records import migrations
 from voketag.records.database import Database
 from voketag.settings import Settings
-from voketag.stack.home import PORTS, StackError, port_is_free
+from voketag.stack.home import StackError, port_is_free
 from voketag.stack.run import Addresses
 from voketag.stack.run import run as run_stack
 from voketag.stack.supervise import report_line
 from voketag.start_checks import database_faults
 
 READY_TIMEOUT_S = 60.0
+PORTS = range(20_000, 26_000)  # of our processes; the embedded servers have others
 PORT_VARIABLES = ("VOKETAG_SCAN_PORT", "VOKETAG_FACTORY_PORT", "VOKETAG_OPS_PORT")
 
 Ready = Callable[[Settings, Client, bool], Awaitable[None]]
 
 
-def with_ports(environ: Mapping[str, str]) -> dict[str, str]:
+def with_ports(environ: Mapping[str, str], among: Sequence[int] = PORTS) -> dict[str, str]:
     """The environment with a free port in the place of each 0."""
     chosen = dict(environ)
     for variable in PORT_VARIABLES:
         if chosen.get(variable) == "0":
-            while not port_is_free(port := secrets.choice(PORTS)) or str(port) in chosen.values():
+            while not port_is_free(port := secrets.choice(among)) or str(port) in chosen.values():
                 pass
             chosen[variable] = str(port)
     return chosen

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from voketag.tokens import ALPHABET
 
 # Below what Linux (32768) and macOS (49152) hand out to outgoing connections, so that a client's
 # socket never sits on a server's port.
-PORTS = range(20_000, 32_000)
+PORTS = range(26_000, 32_000)  # of the embedded servers
 
 
 class StackError(VokeTagError):
@@ -153,17 +153,20 @@ def make_private(directory: Path) -> Path:
     return directory
 
 
-def choose_port(home: Path, name: str) -> int:
-    """The port this server had last time if nobody has it now, else a free one, remembered."""
+def choose_port(home: Path, name: str, taken: Collection[int] = ()) -> int:
+    """The port this server had last time if nobody has it now, else a free one, remembered; none
+    of those that are `taken` by programs which are yet to start.
+    """
     record = home / "ports.json"
     try:
         ports = dict(json.loads(record.read_text()))
     except (OSError, ValueError, TypeError):
         ports = {}
     last = ports.get(name)
-    if isinstance(last, int) and port_is_free(last):
+    if isinstance(last, int) and last not in taken and port_is_free(last):
         return last
-    while (port := secrets.choice(PORTS)) in ports.values() or not port_is_free(port):
+    known = {*ports.values(), *taken}
+    while (port := secrets.choice(PORTS)) in known or not port_is_free(port):
         pass
     write_private(record, json.dumps(ports | {name: port}) + "\n")
     return port

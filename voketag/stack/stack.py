@@ -141,7 +141,7 @@ class Stack:
 
     async def _start_embedded(self, name: str, secrets: Secrets) -> None:
         for attempt in range(1, START_ATTEMPTS + 1):
-            port = choose_port(self.home, name)
+            port = choose_port(self.home, name, self._asked_ports())
             self.servers[name] = self._server(name, port, secrets)
             try:
                 await self.start(name)
@@ -165,6 +165,15 @@ class Stack:
         binary = found.chain or chain.find_binary()
         confirmations = self._number("VOKETAG_CONFIRMATIONS", 1)
         return chain.server(home, port, confirmations, binary, self.report)
+
+    def _asked_ports(self) -> set[int]:
+        """The ports of our own processes, which start after the servers."""
+        asked = [
+            value
+            for name, value in self.environ.items()
+            if name.startswith("VOKETAG_") and name.endswith("_PORT")
+        ]
+        return {int(value) for value in asked if value.isascii() and value.isdigit()}
 
     def _number(self, variable: str, default: int) -> int:
         """What is not a number is reported with all other settings; here it is as if not set."""

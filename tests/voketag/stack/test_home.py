@@ -105,3 +105,8 @@ def test_a_damaged_record_of_ports_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "ports.json").write_text("[1, 2")
     port = choose_port(tmp_path, "redis")
     assert choose_port(tmp_path, "redis") == port
+
+
+def test_a_port_that_one_of_our_processes_will_have_is_not_chosen(tmp_path: Path) -> None:
+    port = choose_port(tmp_path, "redis")
+    assert choose_port(tmp_path, "redis", {port}) != port
