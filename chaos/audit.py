@@ -7,8 +7,6 @@ nothing here trusts a figure that the system under audit keeps.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,6 +14,7 @@ import asyncpg
 from redis.asyncio import Redis
 
 from chaos import audit_anchors, ledger
+from chaos.findings import Audit, Row
 from voketag import acceptance, events
 from voketag.events import DEAD_SUFFIX, ScoredScan
 from voketag.records import stats
@@ -30,40 +29,6 @@ FROM scan_events WHERE product_id IS NOT NULL GROUP BY product_id
 HAVING count(*) <> count(DISTINCT (history->>'scans')::int)
     OR count(*) <> max((history->>'scans')::int)
 """
-
-
-@dataclass
-class Row:
-    """One line of the table. `twice` counts what is stored or counted more than once, `dead` what
-    lies in the dead letters, `lost` what was accepted and is nowhere, `strange` what is stored
-    and was never attempted.
-    """
-
-    what: str
-    attempted: int = 0
-    accepted: int = 0
-    stored: int = 0
-    twice: int = 0
-    dead: int = 0
-    lost: int = 0
-    strange: int = 0
-
-
-@dataclass
-class Audit:
-    """The table, and a sentence for everything that is not as it should be."""
-
-    rows: list[Row] = field(default_factory=list)
-    findings: list[str] = field(default_factory=list)
-    repeats: int = 0
-    facts: list[str] = field(default_factory=list)
-
-    def conclude(self, fact: str, wrong: Sequence[str]) -> None:
-        """State a fact, or else everything that speaks against it."""
-        if wrong:
-            self.findings += wrong
-        else:
-            self.facts.append(fact)
 
 
 class Attempts:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import asyncpg
 import sha3
 
 from chaos.chain_rpc import call
-
-if TYPE_CHECKING:
-    from chaos.audit import Audit
+from chaos.findings import Audit
 
 ANCHORED = "0x" + sha3.keccak_256(b"Anchored(bytes32,uint256)").hexdigest()
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import asyncpg
 
-from chaos.audit import Audit, audit
+from chaos.audit import audit
 from chaos.faults import Fault, Faults, inflict
+from chaos.findings import Audit
 from chaos.ledger import Ledger
 from chaos.load import Load, opened_session
 from chaos.system import System, started

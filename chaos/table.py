@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from chaos.audit import Audit
+from chaos.findings import Audit
 
 COLUMNS = ("attempted", "accepted", "stored", "twice", "dead", "lost", "strange")
 

@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from chaos.audit import Audit, audit
+from chaos.audit import audit
+from chaos.findings import Audit
 from chaos.ledger import Ledger
 from chaos.load import Load, opened_session
 from chaos.system import System, started

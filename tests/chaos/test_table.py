@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from chaos.audit import Audit, Row
+from chaos.findings import Audit, Row
 from chaos.table import Recovery, Told, lines
 
 
