@@ -23,11 +23,17 @@ NODE_STAMP := $(VENV)/.stamp-node
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 endif
 
+# The systems that VokeTag is measured against have an environment of their own.
+PEERS := .venv-peers
+PEERS_INSTALL := $(PEERS)/bin/python -m pip --disable-pip-version-check install -q \
+  --no-build-isolation --require-hashes -r
+
 VENV_STAMP := $(VENV)/.stamp-venv
 RUN_STAMP := $(VENV)/.stamp-run
 DEV_STAMP := $(VENV)/.stamp-dev
 FUZZ_STAMP := $(VENV)/.stamp-fuzz
 AUDIT_STAMP := $(VENV)/.stamp-audit
+PEERS_STAMP := $(PEERS)/.stamp
 NPM_STAMP := node_modules/.stamp
 
 # `make test F11` and `make test -k F11`: the tests that name these failure modes, and no others.
@@ -35,7 +41,7 @@ FAILURE_MODES := $(filter F%,$(MAKECMDGOALS))
 NAMED := $(shell echo "$(FAILURE_MODES)" | sed 's/F[0-9]*/_&_/g; s/ / or /g')
 SELECTED := $(if $(FAILURE_MODES),-v -k "$(NAMED)")
 
-.PHONY: help run demo test test-debian chaos soak fuzz audit lint format lock clean
+.PHONY: help run demo test test-debian chaos soak fuzz peers audit lint format lock clean
 .DEFAULT_GOAL := help
 # Two pips at once in one environment would break it.
 .NOTPARALLEL:
@@ -66,6 +72,8 @@ soak: $(RUN_STAMP) $(NPM_STAMP) ## see that memory stays flat under load; draws 
 fuzz: $(FUZZ_STAMP) ## fuzz what decodes strangers' bytes for SECONDS (60); wheels are for Linux on x86-64
 	$(PY) -m fuzz $(SECONDS)
 
+peers: $(PEERS_STAMP) ## install what the Python systems of benchmarks/peers need
+
 audit: $(AUDIT_STAMP) $(NPM_STAMP) ## ask whether a locked dependency is known to be vulnerable
 	$(PY) .ci/audit.py --pip-audit $(VENV)/bin/pip-audit --npm $(NPM)
 
@@ -85,9 +93,10 @@ lock: ## compile requirements/*.txt anew from pyproject.toml (needs uv)
 	$(COMPILE) --group pyproject.toml:node -o requirements/node.txt
 	$(COMPILE) -c requirements/dev.txt --group pyproject.toml:fuzz -o requirements/fuzz.txt
 	$(COMPILE) -c requirements/dev.txt --group pyproject.toml:audit -o requirements/audit.txt
+	$(COMPILE) -c requirements/dev.txt --group pyproject.toml:peers -o requirements/peers.txt
 
 clean: ## remove what make built (.venv, node_modules, caches); data in .voketag stays
-	rm -rf $(VENV) node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
+	rm -rf $(VENV) $(PEERS) node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV_STAMP):
@@ -114,6 +123,12 @@ $(FUZZ_STAMP): requirements/fuzz.txt $(RUN_STAMP)
 
 $(AUDIT_STAMP): requirements/audit.txt | $(VENV_STAMP)
 	$(LOCKED) requirements/audit.txt
+	@touch $@
+
+$(PEERS_STAMP): requirements/build.txt requirements/peers.txt | $(VENV_STAMP)
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS_INSTALL) requirements/build.txt
+	$(PEERS_INSTALL) requirements/peers.txt
 	@touch $@
 
 $(VENV)/.stamp-node: requirements/node.txt | $(VENV_STAMP)

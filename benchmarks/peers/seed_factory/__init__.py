@@ -1,0 +1,1 @@
+"""The seed's Factory service: FastAPI, Celery, COPY, a Merkle root and a transaction a batch."""
