@@ -163,7 +163,7 @@ func (s *service) answer(r *http.Request, q scanRequest, b []byte) ([]byte, int,
 			return appendNotRecognised(b, scanID), http.StatusOK, nil
 		}
 	}
-	assessed := assess(&seen.history, q.Country, now)     // step 5
+	assessed := assess(&seen.history, q.Country, now)        // step 5
 	if err := s.log(ctx, scan, assessed.score); err != nil { // step 6
 		return b, 0, err
 	}
