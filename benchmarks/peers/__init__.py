@@ -32,7 +32,6 @@ def _build_go(source: Path, folder: Path) -> None:
     environ = kept | {
         "GO111MODULE": "off",
         "GOPATH": str(_GO_LIBRARIES),
-        "GOCACHE": str(folder / "cache"),
         "CGO_ENABLED": "0",
     }
     command = [go, "build", "-trimpath", "-o", str(folder / source.name), "."]
@@ -66,7 +65,7 @@ def _faststream_scan(_folder: Path) -> Programs:
     consumer = "benchmarks.peers.faststream_scan.consumer:app"
     return {
         "api": [_PYTHON, "-m", "benchmarks.peers.faststream_scan.api"],
-        "consumer": [_PYTHON, "-m", "faststream", "run", consumer, "--log-level", "warning"],
+        "consumer": [_PYTHON, "-m", "faststream", "run", consumer],
     }
 
 

@@ -181,7 +181,7 @@ async def healthz() -> Response:
 def _body(scan_id: UUID, product: bytes, said: Assessment, history: History) -> dict[str, Any]:
     first = datetime.fromtimestamp(history.first_at_ms / 1000, UTC)
     return {
-        "scan_id": scan_id,
+        "scan_id": str(scan_id),  # asyncpg's type, which orjson does not know
         "verdict": said.verdict,
         "product": orjson.Fragment(product),
         "risk": {"score": said.score, "level": said.level, "reasons": said.reasons},
@@ -195,7 +195,7 @@ def _body(scan_id: UUID, product: bytes, said: Assessment, history: History) -> 
 
 def _not_recognised(scan_id: UUID) -> Response:
     nothing = {"product": None, "risk": None, "history": None}
-    return _json({"scan_id": scan_id, "verdict": "not_recognised", **nothing})
+    return _json({"scan_id": str(scan_id), "verdict": "not_recognised", **nothing})
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

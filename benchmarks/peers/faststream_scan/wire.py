@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing_extensions import TypedDict  # FastStream's pydantic takes no other before Python 3.12
 
 STREAM, GROUP = "scans", "store"
 STREAM_MAX_LENGTH = 1_000_000  # about 300 MB; older events are gone, stored or not
