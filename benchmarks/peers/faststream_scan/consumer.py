@@ -23,9 +23,11 @@ from benchmarks.peers.faststream_scan.wire import (
     Event,
     history_key,
 )
+from benchmarks.peers.garbage import collect_seldom
 
 BATCH = 500
 POLL_MS = 100
+LINGER_S = 0.02
 STUCK_AFTER_MS = 30_000
 COUNTER_TTL_S = 3 * 86_400
 COLUMNS = (
@@ -72,6 +74,7 @@ async def open_store() -> None:
 @app.after_startup
 async def tell_ready() -> None:
     """Let the API say that scans are stored."""
+    collect_seldom()
     await opened.redis.set(CONSUMER_READY, 1)
 
 
@@ -114,6 +117,8 @@ async def store(events: list[Event]) -> None:
         rows = [_scored(event, histories[event["product_id"]]) for event in events]
         await _copy(rows)
         await _remember(events, histories)
+    if len(events) < BATCH:
+        await asyncio.sleep(LINGER_S)  # so that the next batch is a larger one
 
 
 async def _histories(events: list[Event]) -> dict[str, History]:
