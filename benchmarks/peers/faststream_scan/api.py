@@ -36,6 +36,7 @@ from benchmarks.peers.faststream_scan.wire import (
 )
 from benchmarks.peers.garbage import collect_seldom
 from benchmarks.peers.identifiers import read_keys, uuid7s
+from benchmarks.peers.pools import open_pool
 from voketag.tokens import TOKEN_MAX_CHARACTERS
 
 BODY_MAX_BYTES = 8 * 1024
@@ -134,9 +135,7 @@ async def opened(app: FastAPI) -> AsyncIterator[None]:
     except ResponseError as error:
         if "BUSYGROUP" not in str(error):
             raise
-    async with asyncpg.create_pool(
-        os.environ["DATABASE_URL"], min_size=LOOKUP_POOL_SIZE, max_size=LOOKUP_POOL_SIZE
-    ) as database:
+    async with open_pool(os.environ["DATABASE_URL"], LOOKUP_POOL_SIZE) as database:
         collect_seldom()
         app.state.redis = redis
         app.state.scanning = Scanning(broker, redis, database)

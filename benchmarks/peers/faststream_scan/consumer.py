@@ -24,6 +24,7 @@ from benchmarks.peers.faststream_scan.wire import (
     history_key,
 )
 from benchmarks.peers.garbage import collect_seldom
+from benchmarks.peers.pools import open_pool
 
 BATCH = 500
 POLL_MS = 100
@@ -66,7 +67,7 @@ opened = Store()
 @app.on_startup
 async def open_store() -> None:
     """Connect before the first batch comes."""
-    opened.database = await asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=1, max_size=2)
+    opened.database = await open_pool(os.environ["DATABASE_URL"], size=1)
     opened.redis = await broker.connect()
     opened.turn = asyncio.Lock()
 

@@ -17,7 +17,9 @@ from pydantic import BaseModel, Field
 from redis.asyncio import Redis
 from starlette.concurrency import run_in_threadpool
 
+from benchmarks.peers.garbage import collect_seldom
 from benchmarks.peers.identifiers import uuid7s
+from benchmarks.peers.pools import open_pool
 from benchmarks.peers.seed_factory import jobs
 
 FACTORY = UUID("00000000-0000-7000-8000-000000000001")  # schema.sql makes it
@@ -57,11 +59,10 @@ wires = Wires()
 async def opened(_: FastAPI) -> AsyncIterator[None]:
     """Connect before the first request and disconnect behind the last."""
     async with (
-        asyncpg.create_pool(
-            os.environ["DATABASE_URL"], min_size=POOL_SIZE, max_size=POOL_SIZE
-        ) as wires.database,
+        open_pool(os.environ["DATABASE_URL"], POOL_SIZE) as wires.database,
         Redis.from_url(os.environ["REDIS_URL"]) as wires.redis,
     ):
+        collect_seldom()
         yield
 
 

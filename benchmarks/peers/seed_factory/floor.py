@@ -12,6 +12,7 @@ import redis
 import uvloop
 
 from benchmarks.peers.identifiers import read_keys
+from benchmarks.peers.pools import open_pool
 from benchmarks.peers.seed_factory import jobs, products
 from benchmarks.peers.seed_factory.anchoring import Anchor, Chain
 
@@ -59,7 +60,7 @@ class Floor:
 
     @staticmethod
     async def _open(url: str) -> asyncpg.Pool:
-        return await asyncpg.create_pool(url, min_size=1, max_size=1)
+        return await open_pool(url, size=1)
 
     def make(self, batch_id: UUID) -> None:
         """Products, root, transaction, notice. What was done before a retry is not done again."""

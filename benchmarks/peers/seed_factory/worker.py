@@ -10,6 +10,7 @@ from uuid import UUID
 import redis
 from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 
+from benchmarks.peers.garbage import collect_seldom
 from benchmarks.peers.seed_factory import jobs
 from benchmarks.peers.seed_factory.floor import Floor
 from benchmarks.peers.seed_factory.jobs import app
@@ -30,6 +31,7 @@ def floor() -> Floor:
 def open_floor(**_: Any) -> None:
     """Connect before the first batch comes."""
     floor()
+    collect_seldom()
 
 
 @worker_ready.connect
