@@ -11,7 +11,7 @@ const (
 	productTTL    = 3600 // seconds
 	limitWindow   = time.Minute
 	counterTTL    = 3 * 24 * 3600 // seconds
-	redisPoolSize = 64
+	redisPoolSize = 16
 	redisTimeout  = 2 * time.Second
 )
 
@@ -31,8 +31,14 @@ func openRedis(url string) *redis.Pool {
 
 // cache is what the service keeps in Redis.
 type cache struct {
-	pool  *redis.Pool
-	limit int // scans a minute for one address, 0 for no limit
+	pool   *redis.Pool
+	limit  int // scans a minute for one address, 0 for no limit
+	looks  exchange
+	counts exchange
+}
+
+func newCache(pool *redis.Pool, limit int) *cache {
+	return &cache{pool: pool, limit: limit, looks: exchange{pool: pool}, counts: exchange{pool: pool}}
 }
 
 // found is what one round trip before the scan tells.
@@ -43,9 +49,17 @@ type found struct {
 }
 
 // look asks for the rate limit, the product and its history: steps 2 and 3, and what step 5 needs.
-func (c *cache) look(s *scan) (found, error) {
-	connection := c.pool.Get()
-	defer connection.Close()
+func (c *cache) look(s *scan) (f found, err error) {
+	err = c.looks.do(
+		func(connection redis.Conn) { c.ask(connection, s) },
+		func(connection redis.Conn) (err error) {
+			f, err = c.receive(connection)
+			return err
+		})
+	return f, err
+}
+
+func (c *cache) ask(connection redis.Conn, s *scan) {
 	product := s.productID.String()
 	if c.limit > 0 {
 		key, now := "rate:ip:"+s.ipHash, s.at.UnixMicro()
@@ -60,9 +74,9 @@ func (c *cache) look(s *scan) (found, error) {
 	connection.Send("SMEMBERS", "countries:"+product)
 	connection.Send("SCARD", "devices:"+product)
 	connection.Send("SISMEMBER", "devices:"+product, s.device())
-	if err := connection.Flush(); err != nil {
-		return found{}, err
-	}
+}
+
+func (c *cache) receive(connection redis.Conn) (found, error) {
 	limited, err := c.receiveLimit(connection)
 	if err != nil {
 		return found{}, err
@@ -126,15 +140,36 @@ func (c *cache) keep(token string, product []byte) error {
 
 // count is step 7: the counters, and the history that the next scan of this product meets.
 func (c *cache) count(s *scan, h *history, newCountry bool) error {
-	connection := c.pool.Get()
-	defer connection.Close()
-	product, ms := s.productID.String(), s.at.UnixMilli()
 	today := "stats:scans:" + s.at.UTC().Format("2006-01-02")
-	connection.Send("INCR", today)
+	var scans, others int
+	err := c.counts.do(
+		func(connection redis.Conn) {
+			connection.Send("INCR", today)
+			others = remember(connection, s, h, newCountry)
+		},
+		func(connection redis.Conn) (err error) {
+			scans, err = redis.Int(connection.Receive())
+			for ; err == nil && others > 0; others-- {
+				_, err = connection.Receive()
+			}
+			return err
+		})
+	if err == nil && scans == 1 {
+		connection := c.pool.Get()
+		defer connection.Close()
+		_, err = connection.Do("EXPIRE", today, counterTTL)
+	}
+	return err
+}
+
+// remember sends what is counted of one product; the number of commands.
+func remember(connection redis.Conn, s *scan, h *history, newCountry bool) int {
+	product, ms, sent := s.productID.String(), s.at.UnixMilli(), 3
 	connection.Send("INCR", "stats:scans:product:"+product)
 	connection.Send("ZINCRBY", "top:products", 1, product)
 	if h.firstAt.IsZero() {
 		connection.Send("HSETNX", "history:"+product, "first", ms)
+		sent++
 	}
 	if s.country == "" {
 		connection.Send("HSET", "history:"+product, "last", ms)
@@ -143,14 +178,11 @@ func (c *cache) count(s *scan, h *history, newCountry bool) error {
 	}
 	if newCountry {
 		connection.Send("SADD", "countries:"+product, s.country)
+		sent++
 	}
 	if !h.knownDevice {
 		connection.Send("SADD", "devices:"+product, s.device())
+		sent++
 	}
-	// Flushes the pipeline and reads every answer to it.
-	replies, err := redis.Values(connection.Do(""))
-	if err == nil && replies[0] == int64(1) {
-		_, err = connection.Do("EXPIRE", today, counterTTL)
-	}
-	return err
+	return sent
 }

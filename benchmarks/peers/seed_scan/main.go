@@ -25,6 +25,7 @@ const (
 	gcPercent        = 400 // the heap is a few MiB: collecting it less often costs nothing
 	defaultLimit     = 60  // scans a minute for one address
 	headerTimeout    = 5 * time.Second
+	statementTimeout = "5s"
 	stopTimeout      = 10 * time.Second
 )
 
@@ -79,7 +80,7 @@ func open(ctx context.Context) (*service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	return &service{tokens, newMacs(secret), newEntropy(), &cache{pool, limit}, database}, nil
+	return &service{tokens, newMacs(secret), newEntropy(), newCache(pool, limit), database}, nil
 }
 
 func rateLimit() (int, error) {
@@ -101,6 +102,7 @@ func openPostgres(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	}
 	config.MaxConns = postgresPoolSize
 	config.MinConns = postgresPoolSize
+	config.ConnConfig.RuntimeParams["statement_timeout"] = statementTimeout
 	config.AfterConnect = func(ctx context.Context, connection *pgx.Conn) error {
 		for name, sql := range statements {
 			if _, err := connection.Prepare(ctx, name, sql); err != nil {

@@ -22,7 +22,6 @@ const (
 	fieldMaxBytes    = 200
 	deviceCharacters = 16
 	retryAfter       = time.Second
-	requestTimeout   = 5 * time.Second
 )
 
 type scanRequest struct {
@@ -136,8 +135,6 @@ func (q *scanRequest) short() bool {
 
 // answer takes a scan through the seven steps, and writes the body behind b.
 func (s *service) answer(r *http.Request, q scanRequest, b []byte) ([]byte, int, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
-	defer cancel()
 	now := time.Now()
 	scanID, err := s.entropy.uuid7(now)
 	if err != nil {
@@ -156,15 +153,15 @@ func (s *service) answer(r *http.Request, q scanRequest, b []byte) ([]byte, int,
 	case seen.limited:
 		return b, http.StatusTooManyRequests, nil
 	case seen.product == nil:
-		if seen.product, err = s.lookUp(ctx, q.Token); err != nil {
+		if seen.product, err = s.lookUp(r.Context(), q.Token); err != nil {
 			return b, 0, err
 		}
 		if seen.product == nil {
 			return appendNotRecognised(b, scanID), http.StatusOK, nil
 		}
 	}
-	assessed := assess(&seen.history, q.Country, now)        // step 5
-	if err := s.log(ctx, scan, assessed.score); err != nil { // step 6
+	assessed := assess(&seen.history, q.Country, now)   // step 5
+	if err := s.log(scan, assessed.score); err != nil { // step 6
 		return b, 0, err
 	}
 	// Step 7. The scan is stored: that a counter missed it is no reason to refuse it.
@@ -208,13 +205,14 @@ func (s *service) lookUp(ctx context.Context, token string) ([]byte, error) {
 	return data, s.cache.keep(token, data)
 }
 
-// log commits the event.
-func (s *service) log(ctx context.Context, scan *scan, score int) error {
-	var country *string
+// log commits the event. Postgres itself ends what takes too long: a context that can end would cost
+// a watch over each statement, and the connection whenever a phone goes away.
+func (s *service) log(scan *scan, score int) error {
+	var country any
 	if scan.country != "" {
-		country = &scan.country
+		country = scan.country
 	}
-	_, err := s.database.Exec(ctx, "insert_scan", [16]byte(scan.id), [16]byte(scan.productID),
+	_, err := s.database.Exec(context.Background(), "insert_scan", [16]byte(scan.id), [16]byte(scan.productID),
 		scan.ipHash, scan.fingerprint, int32(score), country, scan.at)
 	return err
 }
