@@ -29,6 +29,11 @@ def new_id() -> UUID:
     return UUID(int=_uuid7().int)
 
 
+def new_text() -> str:
+    """A fresh UUIDv7 in its usual hyphenated form."""
+    return str(_uuid7())
+
+
 def at_ms(identifier: UUID) -> int:
     """Milliseconds since the Unix epoch at which a UUIDv7 was made."""
     return identifier.int >> 80

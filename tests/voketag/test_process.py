@@ -225,18 +225,18 @@ async def test_f1_who_relies_on_redis_alone_does_not_start_on_a_forgetful_one(
 
 LOGGING = """
 import structlog
-from voketag.process import configure_logs
-configure_logs("info")
+from voketag import logs
+logs.configure("info")
 log = structlog.get_logger()
 log.debug("too quiet")
 log.info("scan", token="0ABC", ip="198.51.100.1", email="a@b.example", user_agent="Phone",
          authorization="Bearer x", address="198.51.100.1", api_key="vt_x", password="p",
          scan_id="s1")
-with structlog.contextvars.bound_contextvars(request_id="r1", email="a@b.example"):
-    try:
-        raise ValueError("why")
-    except ValueError:
-        log.exception("bug")
+logs.REQUEST_ID.set("r1")
+try:
+    raise ValueError("why")
+except ValueError:
+    log.exception("bug", email="a@b.example")
 """
 
 

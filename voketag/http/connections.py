@@ -66,7 +66,7 @@ class Connection(BoundedConnection):
             log.error("bug", route="(none)", exc_info=exc)
             detail = "This is our fault; it has been logged."
             response = problem(status, "internal_error", detail)
-        response.headers["X-Request-Id"] = str(identifiers.new_id())
+        response.headers["X-Request-Id"] = identifiers.new_text()
         protect(response.headers)
         response.force_close()
         return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import time
@@ -12,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import msgspec
 import structlog
 from aiohttp import HttpVersion11, web
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram
 
 from voketag import identifiers, metrics
 from voketag.errors import InvalidField, Unavailable
@@ -22,6 +23,7 @@ from voketag.http.problems import Problem, problem
 from voketag.http.protection import protect, refuse_ambiguous
 from voketag.http.requests import BODY_MAX_BYTES
 from voketag.http.routes import Handler, Route
+from voketag.logs import REQUEST_ID
 from voketag.settings import Settings
 
 RETRY_AFTER_S = 1
@@ -44,17 +46,23 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
     started = time.perf_counter()
     status: int | str = "none"  # for a client that went away before its answer
     given = request.headers.get("X-Request-Id", "")
-    request_id = given if _REQUEST_ID.match(given) else str(identifiers.new_id())
+    request_id = given if _REQUEST_ID.match(given) else identifiers.new_text()
     request[_REQUEST_ID_KEY] = request_id
+    outside = REQUEST_ID.set(request_id)
     try:
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            response = await _respond(request, handler)
+        response = await _respond(request, handler)
         status = response.status
         return response
     finally:
-        route = _route_of(request)
-        metrics.REQUESTS.labels(request.method, route, status).inc()
-        metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
+        REQUEST_ID.reset(outside)
+        requests, seconds = _figures(request.method, _route_of(request), status)
+        requests.inc()
+        seconds.observe(time.perf_counter() - started)
+
+
+@functools.lru_cache(maxsize=1024)  # a look-up by labels takes a microsecond and a half
+def _figures(method: str, route: str, status: int | str) -> tuple[Counter, Histogram]:
+    return metrics.REQUESTS.labels(method, route, status), metrics.REQUEST_SECONDS.labels(route)
 
 
 def _route_of(request: web.Request) -> str:
@@ -92,7 +100,7 @@ async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse
 
 async def _on_prepare(request: web.Request, response: web.StreamResponse) -> None:
     request_id = request.get(_REQUEST_ID_KEY)  # none where it never came to a handler
-    response.headers["X-Request-Id"] = request_id or str(identifiers.new_id())
+    response.headers["X-Request-Id"] = request_id or identifiers.new_text()
     protect(response.headers)
     if request.app[STOPPING].is_set():
         response.force_close()
