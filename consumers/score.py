@@ -22,13 +22,19 @@ from voketag.redis.connection import Command
 from voketag.redis.streams import Entry, add
 from voketag.risk.history import History, sighting
 
+LINGER_S = 0.03  # nobody waits for it: the answer was given from the same rules
+
 
 def build(wires: Wires) -> Consumer:
     """The consumer of the scan streams."""
     shards = range(wires.settings.shards)
     streams = {events.scans(shard): shard for shard in shards}
     return Consumer(
-        "score", tuple(streams), partial(_handle, wires, streams), burial=partial(_burial, streams)
+        "score",
+        tuple(streams),
+        partial(_handle, wires, streams),
+        linger_s=LINGER_S,
+        burial=partial(_burial, streams),
     )
 
 

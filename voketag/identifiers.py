@@ -5,6 +5,7 @@ A row's partition is chosen by the time inside its id, so that a replay always l
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta
@@ -53,8 +54,19 @@ def at_time(identifier: UUID) -> datetime:
 
 def time_of_ms(unix_ms: int) -> datetime:
     """Milliseconds since the Unix epoch as a UTC time, exactly (no float in between)."""
-    seconds, milliseconds = divmod(unix_ms, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000)
+    if unix_ms > LAST_MS:
+        raise ValueError(f"{unix_ms} ms after 1970 lies past the year 9999")
+    return _EPOCH + timedelta(milliseconds=unix_ms)
+
+
+def day_of_ms(unix_ms: int) -> str:
+    """The UTC day of a time in milliseconds since the Unix epoch, such as 2026-05-17."""
+    return _day(unix_ms // 86_400_000)
+
+
+@functools.lru_cache(maxsize=64)
+def _day(number: int) -> str:
+    return time_of_ms(number * 86_400_000).date().isoformat()
 
 
 def ms_of_time(moment: datetime) -> int:

@@ -6,7 +6,7 @@ local event, sighting, product, history = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local now_ms, limit, replay_s = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local product_id, product_ttl_s, history_ttl_s = ARGV[8], ARGV[9], ARGV[10]
 local only_before = ARGV[11] == '1'
-local TAIL, TAIL_TTL_S, TOP, COUNTER_TTL_S, MINUTE_MS = 64, 3600, 1000, 259200, 60000
+local TAIL, TAIL_TTL_S, TOP, COUNTER_TTL_S, MINUTE_MS = 64, 86400, 1000, 259200, 60000
 
 -- The caller's own scan id came by before: the same facts again, nothing counted. The key is written
 -- again as it is, for WAIT sees the writes of its own connection alone, and the first answer may have
@@ -20,15 +20,19 @@ if replay_s > 0 then
 end
 if only_before then return {'miss'} end
 
+local known = redis.call('MGET', limit_key, address_key, device_key, product_key, history_key)
+
 -- Sliding window of a minute: this minute's count and the share of the last one's that still
--- lies within it.
+-- lies within it. Kept as "minute count previous".
 local minute, count, previous = math.floor(now_ms / MINUTE_MS), 0, 0
 if limit > 0 then
-  local kept = redis.call('HMGET', limit_key, 'minute', 'count', 'previous')
-  if tonumber(kept[1]) == minute then
-    count, previous = tonumber(kept[2]), tonumber(kept[3])
-  elseif tonumber(kept[1]) == minute - 1 then
-    previous = tonumber(kept[2])
+  if known[1] then
+    local then_minute, then_count, then_previous = string.match(known[1], '^(%d+) (%d+) (%d+)$')
+    if tonumber(then_minute) == minute then
+      count, previous = tonumber(then_count), tonumber(then_previous)
+    elseif tonumber(then_minute) == minute - 1 then
+      previous = tonumber(then_count)
+    end
   end
   local into = now_ms % MINUTE_MS
   if previous * (MINUTE_MS - into) / MINUTE_MS + count + 1 > limit then
@@ -42,21 +46,25 @@ if limit > 0 then
   end
 end
 
+local before = known[5] or ''
 if product == '' then
-  product = redis.call('GET', product_key)
+  product = known[4]
   if not product then return {'miss'} end
 elseif product == 'unknown' then
   product = ''
 else
   redis.call('SET', product_key, product, 'EX', product_ttl_s)
-  if history ~= '' then redis.call('SET', history_key, history, 'EX', history_ttl_s, 'NX') end
+  if history ~= '' and before == '' then
+    redis.call('SET', history_key, history, 'EX', history_ttl_s)
+    before = history
+  end
 end
 
 local tail = ''
 history = ''
 local reporters, recalled = 0, 'false'
 if product ~= '' then
-  history = redis.call('GET', history_key) or ''
+  history = before
   local waiting = redis.call('LRANGE', tail_key, 0, -1)
   if #waiting > 0 then tail = '[' .. table.concat(waiting, ',') .. ']' end
   reporters = redis.call('SCARD', reporters_key)
@@ -68,31 +76,28 @@ if product ~= '' then
 end
 local signals = string.format(
   '{"reporters":%d,"recalled":%s,"address_bad_tokens":%d,"device_bad_tokens":%d}',
-  reporters, recalled,
-  tonumber(redis.call('GET', address_key) or 0), tonumber(redis.call('GET', device_key) or 0))
+  reporters, recalled, tonumber(known[2] or 0), tonumber(known[3] or 0))
 
 redis.call('XADD', stream, '*', 'v', '1', 'event', event, 'product', product,
            'history', history, 'tail', tail, 'signals', signals)
 if limit > 0 then
-  redis.call('HSET', limit_key, 'minute', minute, 'count', count + 1, 'previous', previous)
-  redis.call('PEXPIRE', limit_key, 2 * MINUTE_MS)
+  redis.call('SET', limit_key, string.format('%d %d %d', minute, count + 1, previous),
+             'PX', 2 * MINUTE_MS)
 end
 if redis.call('INCR', today_key) == 1 then redis.call('EXPIRE', today_key, COUNTER_TTL_S) end
 if product ~= '' then
   -- Scored scans leave from the front, so that the newest are all that is ever needed.
-  if redis.call('RPUSH', tail_key, sighting) > TAIL then
-    redis.call('LTRIM', tail_key, -TAIL, -1)
-  end
-  redis.call('EXPIRE', tail_key, TAIL_TTL_S)
+  local waiting = redis.call('RPUSH', tail_key, sighting)
+  if waiting > TAIL then redis.call('LTRIM', tail_key, -TAIL, -1) end
+  if waiting == 1 or waiting > TAIL then redis.call('EXPIRE', tail_key, TAIL_TTL_S) end
   -- Space-Saving (Metwally, Agrawal, El Abbadi 2005): the most frequent of any number of products
   -- in a bounded set; a newcomer takes the place, and the count, of the least.
-  if redis.call('ZCARD', top_key) < TOP or redis.call('ZSCORE', top_key, product_id) then
-    redis.call('ZINCRBY', top_key, 1, product_id)
-  else
-    local least = redis.call('ZPOPMIN', top_key)
-    redis.call('ZADD', top_key, least[2] + 1, product_id)
+  if not redis.call('ZADD', top_key, 'XX', 'INCR', 1, product_id) then
+    local held, least = redis.call('ZCARD', top_key), 0
+    if held >= TOP then least = redis.call('ZPOPMIN', top_key)[2] end
+    redis.call('ZADD', top_key, least + 1, product_id)
+    if held == 0 then redis.call('EXPIRE', top_key, COUNTER_TTL_S) end
   end
-  redis.call('EXPIRE', top_key, COUNTER_TTL_S)
 end
 if replay_s > 0 then
   redis.call('SET', replay_key, cmsgpack.pack({event, product, history, tail, signals}),

@@ -97,7 +97,7 @@ class Intake:
         self, scan: Scan, remember: bool, found: Found | None, *, only_before: bool = False
     ) -> Arguments:
         shard = events.shard_of(scan.product_id, self._shards)
-        day = identifiers.time_of_ms(scan.received_at_ms).date().isoformat()
+        day = identifiers.day_of_ms(scan.received_at_ms)
         product, history = b"", b""
         if found is not None:
             product = _cached(found.product) if found.product is not None else b"unknown"
@@ -179,7 +179,7 @@ class Intake:
 
     async def today(self, at_ms: int) -> int:
         """Scans accepted on the UTC day of `at_ms`."""
-        day = identifiers.time_of_ms(at_ms).date().isoformat()
+        day = identifiers.day_of_ms(at_ms)
         keys = [f"today:{{{shard}}}:{day}" for shard in range(self._shards)]
         async with redis_errors(), self._redis.pipeline(transaction=False) as pipeline:
             for key in keys:
@@ -188,7 +188,7 @@ class Intake:
 
     async def top(self, at_ms: int, most: int = 10) -> list[tuple[UUID, int]]:
         """The most scanned products of the UTC day of `at_ms`, with their scans."""
-        day = identifiers.time_of_ms(at_ms).date().isoformat()
+        day = identifiers.day_of_ms(at_ms)
         found: list[tuple[UUID, int]] = []
         async with redis_errors(), self._redis.pipeline(transaction=False) as pipeline:
             for shard in range(self._shards):

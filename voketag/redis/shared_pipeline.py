@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.asyncio import Connection, Redis
+from redis.exceptions import NoScriptError, ResponseError
 
 from voketag.errors import Overloaded, Unavailable
-from voketag.redis.connection import means_wait, redis_errors
+from voketag.redis.connection import COMMAND_TIMEOUT_S, Command, means_wait, redis_errors
 
+AT_ONCE = 2  # one is prepared, and its replies are told, while the server works on the other
 MAX_CALLS = 256
 MAX_BYTES = 1 << 20
 MAX_WAITING = 10_000  # a second's worth of scans
@@ -41,12 +43,11 @@ class SharedPipeline:
         self._key_count = key_count
         self._replicas = replicas
         self._waiting: deque[tuple[Arguments, asyncio.Future[Any]]] = deque()
-        self._flushing: asyncio.Task[None] | None = None
+        self._flushing: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Send what waits."""
-        if self._flushing is not None:
-            await self._flushing
+        await asyncio.gather(*self._flushing)
 
     def call(self, arguments: Arguments) -> asyncio.Future[Any]:
         """The reply to come: keys first, then arguments. Raises Overloaded where too many wait; the
@@ -56,8 +57,10 @@ class SharedPipeline:
             raise Overloaded(f"{MAX_WAITING} calls wait for Redis already")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((arguments, future))
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.create_task(self._flush())
+        if len(self._flushing) < AT_ONCE:
+            task = asyncio.create_task(self._flush())
+            self._flushing.add(task)
+            task.add_done_callback(self._flushing.discard)
         return future
 
     async def _flush(self) -> None:
@@ -99,15 +102,30 @@ class SharedPipeline:
         return replies
 
     async def _pipeline(self, calls: Sequence[Arguments]) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for arguments in calls:
-                pipeline.evalsha(self._sha1, self._key_count, *arguments)
-            if self._replicas:
-                pipeline.execute_command("WAIT", self._replicas, REPLICAS_WAIT_MS)
-            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        commands: list[Command] = [
+            ("EVALSHA", self._sha1, self._key_count, *arguments) for arguments in calls
+        ]
+        if self._replicas:
+            commands.append(("WAIT", self._replicas, REPLICAS_WAIT_MS))
+        replies = await self._exchange(commands)
         if self._replicas:
             replies = self._held_by_replicas(replies[:-1], replies[-1])
         return replies
+
+    async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands, and give their replies, an error in place of each that failed.
+
+        Over a connection itself: the library's pipeline spends as long on a command as its script
+        takes, not least on a timeout of its own for every reply.
+        """
+        pool = self._redis.connection_pool
+        connection: Connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                await connection.send_packed_command(connection.pack_commands(commands))
+                return [await _reply(connection) for _ in commands]
+        finally:
+            await pool.release(connection)
 
     def _held_by_replicas(self, replies: list[Any], holding: Any) -> list[Any]:
         """The replies, or, where too few replicas hold what was written, that error in place of
@@ -121,6 +139,13 @@ class SharedPipeline:
             reply if isinstance(reply, Exception) else Unavailable(f"redis: {said}")
             for reply in replies
         ]
+
+
+async def _reply(connection: Connection) -> Any:
+    try:
+        return await connection.read_response(timeout=math.inf)
+    except ResponseError as error:
+        return error
 
 
 def _as_failure(error: Exception) -> Exception:

@@ -34,7 +34,9 @@ no-appendfsync-on-rewrite no
 aof-load-truncated yes
 aof-use-rdb-preamble yes
 auto-aof-rewrite-percentage 100
-auto-aof-rewrite-min-size 64mb
+auto-aof-rewrite-min-size 256mb
+rdbcompression no
+latency-tracking no
 save ""
 maxmemory {max_memory_bytes}
 maxmemory-policy noeviction
