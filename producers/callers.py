@@ -11,6 +11,7 @@ from voketag import metrics
 from voketag.addresses import PersonalHash, client_address, limited_unit
 from voketag.geo import AddressRanges, Geo
 from voketag.http.problems import Problem
+from voketag.http.routes import Posted
 from voketag.probes import ProbeTally, RateLimit
 from voketag.risk.clients import is_automation
 from voketag.settings import Settings
@@ -39,7 +40,7 @@ class Callers:
         self._bad_tokens = RateLimit(settings.scan_rate_limit)
         self._reports = RateLimit(settings.scan_rate_limit)
 
-    def identify(self, request: web.Request, device: Device | None, now_ms: int) -> Caller:
+    def identify(self, request: web.Request | Posted, device: Device | None, now_ms: int) -> Caller:
         """The caller of a request; a browser says no more than its user agent and address."""
         forwarded = request.headers.getall("X-Forwarded-For", ())
         address = client_address(request.remote, forwarded, self._settings.trusted_proxies)

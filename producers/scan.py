@@ -22,7 +22,7 @@ from producers.scan_requests import (
     ScanAnswer,
     ScanRecord,
     ScanRequest,
-    answer,
+    answer_json,
     country_of,
     location_of,
     record,
@@ -35,8 +35,8 @@ from voketag.errors import InvalidField, Overloaded, Unavailable
 from voketag.events import Assessment, Scan, Told
 from voketag.geo import AddressRanges, Geo
 from voketag.http.problems import not_found
-from voketag.http.requests import path_id, read_body
-from voketag.http.routes import Route, json_response
+from voketag.http.requests import decode_body, path_id
+from voketag.http.routes import Posted, Route, SmallPost, json_response
 from voketag.http.server import application, serve
 from voketag.process import Wires, main, open_wires, refuse_forgetful
 from voketag.readiness import tell_ready
@@ -67,16 +67,16 @@ class Scanning:
         self._callers = callers
         self._gate = gate
 
-    async def post_scan(self, request: web.Request) -> web.Response:
-        """Answer one scan."""
-        body = await read_body(request, _decoder)
+    async def post_scan(self, request: Posted) -> bytes:
+        """Answer one scan, as JSON."""
+        body = decode_body(request.body, _decoder)
         now_ms = time.time_ns() // 1_000_000
         scan_id, country = scan_id_of(body, now_ms), country_of(body)
         caller = self._callers.identify(request, body.device, now_ms)
         product_id = self._wires.settings.token_keys.verify(body.token)
         if product_id is None:
             self._callers.note_bad_token(caller, now_ms)
-            return json_response(answer(scan_id, None, _NOT_RECOGNISED))
+            return answer_json(scan_id, None, _NOT_RECOGNISED)
         scan = Scan(
             scan_id=scan_id,
             product_id=product_id,
@@ -90,13 +90,13 @@ class Scanning:
         )
         return await self._accept(scan, named_by_caller=body.scan_id is not None)
 
-    async def _accept(self, scan: Scan, *, named_by_caller: bool) -> web.Response:
+    async def _accept(self, scan: Scan, *, named_by_caller: bool) -> bytes:
         age_ms = scan.received_at_ms - identifiers.at_ms(scan.scan_id)
         if named_by_caller and age_ms > _REMEMBERED_MS:
             stored = await self._stored(scan.scan_id)
             if stored is not None:
                 _same_product(scan, stored.product_id)
-                return json_response(answer(scan.scan_id, stored.product, stored.answered))
+                return answer_json(scan.scan_id, stored.product, stored.answered)
         try:
             shard = events.shard_of(scan.product_id, self._wires.settings.shards)
             if cause := self._gate.refusal(shard):
@@ -112,7 +112,7 @@ class Scanning:
         told = outcome.told()
         log.debug("scanned", scan_id=str(scan.scan_id), verdict=told.assessment.verdict)
         metrics.SCANS.labels(told.assessment.verdict).inc()
-        return json_response(answer(scan.scan_id, outcome.product, told))
+        return answer_json(scan.scan_id, outcome.product, told)
 
     async def _offer(self, scan: Scan, named_by_caller: bool) -> Accepted:
         intake = self._wires.intake
@@ -160,7 +160,7 @@ def routes(scanning: Scanning, reports: Reports) -> list[Route]:
         Route(
             "POST",
             "/v1/scans",
-            scanning.post_scan,
+            SmallPost(scanning.post_scan),
             "Scan a product",
             {200: ScanAnswer},
             body=ScanRequest,
