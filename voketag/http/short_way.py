@@ -106,6 +106,14 @@ class ShortWay(web.RequestHandler):
                 self.transport.resume_reading()
                 self.data_received(held)
 
+    def _process_keepalive(self) -> None:
+        """Aiohttp's timer: it ends a connection that was idle for too long. For aiohttp one is
+        idle while it is on the short way.
+        """
+        if self._answering is not None:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
+
     def _hold(self, data: bytes) -> None:
         """Keep what is not its turn yet. No more is read meanwhile, so it stays small."""
         if data and self.transport is not None:
