@@ -30,10 +30,10 @@ async def _measure(section: Section, rounds: int, scale: float) -> Found:
         return await section.measure(Bench(Path(folder), rounds, scale, _say))
 
 
-def _with_note_of_others(found: Found, busy_percent: float) -> Found:
-    if busy_percent <= machine.BUSY_MAX_PERCENT:
+def _with_note_of_others(found: Found, percent: float) -> Found:
+    if percent <= machine.OTHERS_MAX_PERCENT:
         return found
-    note = f"Others used {busy_percent:.0f} % of the machine before this section began."
+    note = f"Others used {percent:.0f} % of the machine meanwhile: measure on a quiet one."
     return Found(found.figures, found.targets, (*found.notes, note))
 
 
@@ -44,8 +44,7 @@ def run(sections: Mapping[str, Section], rounds: int, scale: float, folder: Path
     """
     failed = []
     for name, section in sections.items():
-        busy_percent = machine.busy_percent()
-        taken = machine.taken()
+        taken, others = machine.taken(), machine.Others()
         _say(f"{name}: {section.title}")
         try:
             found = asyncio.run(_measure(section, rounds, scale))
@@ -53,7 +52,7 @@ def run(sections: Mapping[str, Section], rounds: int, scale: float, folder: Path
             traceback.print_exc()
             failed.append(name)
             continue
-        found = _with_note_of_others(found, busy_percent)
+        found = _with_note_of_others(found, others.percent())
         kept = results.of_section(section, found, rounds, scale, taken)
         results.merge(folder / "bench.json", name, kept)
     known = results.read(folder / "bench.json")

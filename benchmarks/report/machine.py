@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +20,7 @@ from voketag.stack.home import StackError
 
 _REPOSITORY = Path(__file__).parents[2]
 _GIB = 2.0**30
-BUSY_FOR_S = 1.0
-BUSY_MAX_PERCENT = 5.0
+OTHERS_MAX_PERCENT = 5.0
 
 
 def taken() -> dict[str, Any]:
@@ -38,9 +39,31 @@ def taken() -> dict[str, Any]:
     }
 
 
-def busy_percent() -> float:
-    """How much of the machine others use while nothing of ours runs, over a second."""
-    return psutil.cpu_percent(interval=BUSY_FOR_S)
+class Others:
+    """How much of the machine others use from here on; they take it from what is measured."""
+
+    def __init__(self) -> None:
+        self._begun_s = time.monotonic()
+        self._before_s = _used_s()
+
+    def percent(self) -> float:
+        """Of all cores, up to now. Ours is what we and the processes that we have ended used."""
+        all_s, ours_s = (
+            now - before for now, before in zip(_used_s(), self._before_s, strict=True)
+        )
+        whole_s = (time.monotonic() - self._begun_s) * (os.cpu_count() or 1)
+        return max(0.0, 100 * (all_s - ours_s) / whole_s)
+
+
+def _used_s() -> tuple[float, float]:
+    """Seconds of the processors that were used so far: by all, a hypervisor among them, by us."""
+    times = psutil.cpu_times()
+    used_s = times.user + times.system + times.nice + getattr(times, "steal", 0.0)
+    ours_s = 0.0
+    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        usage = resource.getrusage(who)
+        ours_s += usage.ru_utime + usage.ru_stime
+    return used_s, ours_s
 
 
 def _commit() -> str:

@@ -62,10 +62,5 @@ def number(value: float) -> str:
     """A figure with three digits or more that count."""
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
-    return (
-        f"{value:.1f}"
-        if abs(value) >= 10
-        else f"{value:.2f}"
-        if abs(value) >= 0.1
-        else f"{value:.3g}"
-    )
+    decimals = 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 4
+    return f"{value:.{decimals}f}"

@@ -114,7 +114,8 @@ class System:
 
     def pids(self, servers: bool = True) -> dict[str, int]:
         """The processes of the moment by name: its programs, and its servers if so asked."""
-        named = {name: self.programs.pid(name) for name in self.program_names}
+        running = [name for name in self.program_names if self.programs.has(name)]
+        named = {name: self.programs.pid(name) for name in running}
         if servers:
             named |= {name: self.servers.pid(name) for name in self.servers.servers}
         return {name: pid for name, pid in named.items() if pid is not None}
