@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -57,8 +57,8 @@ def _append(url: str, fields: Mapping[bytes, bytes], for_s: float) -> Appended:
 
 
 def _packed(*words: str | bytes | int) -> bytes:
-    pack: Callable[[tuple[str | bytes | int, ...]], bytes] = hiredis.pack_command
-    return pack(words)
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # it takes any number
+    return packed
 
 
 def _exchange(

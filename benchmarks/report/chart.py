@@ -35,11 +35,20 @@ def draw(results: dict[str, Any], path: Path) -> None:
     FigureCanvasAgg(picture)
     heights = [rows_in, _LATENCIES_IN] if rates else [rows_in]
     parts = picture.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)
-    _draw_targets(parts[0, 0].subplots(), targets)
+    axes = parts[0, 0].subplots()
+    _draw_targets(axes, targets)
+    axes.set_title(_title(results), loc="left")
     if rates:
         _draw_latencies(parts[1, 0], rates)
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.savefig(path, dpi=120)
+
+
+def _title(results: dict[str, Any]) -> str:
+    sections = results["sections"].items()
+    shortened = ", ".join(name for name, section in sections if section["scale"] < 1)
+    title = "Targets: median and spread of the rounds"
+    return f"{title} (shortened runs, not to be compared: {shortened})" if shortened else title
 
 
 def _bound(target: dict[str, Any]) -> float | None:
@@ -74,7 +83,6 @@ def _draw_targets(axes: Any, targets: list[tuple[str, dict[str, Any]]]) -> None:
     axes.set_yticks(range(len(targets)), [name for name, _ in targets])
     axes.invert_yaxis()
     axes.set_xlabel("times what is asked at least (line); to the right is better; diamond: the aim")
-    axes.set_title("Targets: median and spread of the rounds", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
 
 

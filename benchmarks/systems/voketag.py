@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
@@ -63,14 +64,17 @@ async def started(folder: Path) -> AsyncIterator[System]:
 async def _start(programs: Supervisor, settings: Settings) -> tuple[str, ...]:
     """Start what the Procfile names. The names."""
     addresses = ops_run.addresses(settings)
-    names = []
-    for program in read_procfile(PROCFILE):
-        listen = addresses.get(program.name)
-        await programs.start(
-            replace(program, tells_ready=True, ready_timeout_s=READY_TIMEOUT_S, listen=listen)
+    named = [
+        replace(
+            program,
+            tells_ready=True,
+            ready_timeout_s=READY_TIMEOUT_S,
+            listen=addresses.get(program.name),
         )
-        names.append(program.name)
-    return tuple(names)
+        for program in read_procfile(PROCFILE)
+    ]
+    await asyncio.gather(*(programs.start(program) for program in named))
+    return tuple(program.name for program in named)
 
 
 async def _products(api: Client, count: int) -> list[str]:
