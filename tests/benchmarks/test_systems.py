@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -56,16 +57,21 @@ async def test_voketag(tmp_path: Path) -> None:
         assert not await system.redis.exists("benchmark:append")
 
 
-@pytest.mark.parametrize("peer", [SEED_SCAN, FASTSTREAM_SCAN], ids=lambda one: one.name)
-async def test_a_peer(peer: Peer, tmp_path: Path) -> None:
+def first_installed(folder: Path) -> Peer:
+    """Either will do: tests/benchmarks/test_peers.py has every peer do its work."""
+    for peer in (SEED_SCAN, FASTSTREAM_SCAN):
+        assert peer.build is not None
+        with contextlib.suppress(Missing):
+            peer.build(folder)
+            return peer
+    pytest.skip("no peer that scans is installed")
+
+
+async def test_a_peer(tmp_path: Path) -> None:
     built, folder = tmp_path / "built", tmp_path / "run"
     built.mkdir()
     folder.mkdir()
-    try:
-        assert peer.build is not None
-        peer.build(built)
-    except Missing as missing:
-        pytest.skip(str(missing))
+    peer = first_installed(built)
     async with peers.started(peer, built, folder) as system:
         await stores_what_it_accepts(system)
         assert set(system.pids()) == {*system.program_names, "redis", "postgres"}
