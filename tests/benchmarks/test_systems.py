@@ -13,11 +13,14 @@ import pytest
 
 from benchmarks import appending
 from benchmarks.peers import FASTSTREAM_SCAN, SEED_SCAN, Missing, Peer
+from benchmarks.section import Bench
 from benchmarks.systems import peer as peers
 from benchmarks.systems import voketag
+from benchmarks.systems.comparing import Candidate, in_rounds
 from benchmarks.systems.processes import cpu_s_between, usage
 from benchmarks.systems.system import System
 from benchmarks.systems.written import counted
+from voketag.stack.home import StackError
 from voketag.topology import CONSUMERS
 
 PRODUCTS = 100
@@ -77,6 +80,30 @@ async def test_a_peer(tmp_path: Path) -> None:
         assert set(system.pids()) == {*system.program_names, "redis", "postgres"}
         for directive, value in peer.redis.items():
             assert (await system.redis.config_get(directive))[directive] == value
+
+
+class Broken(contextlib.AbstractAsyncContextManager[System]):
+    """A system that does not start."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "programs.log").write_text("scan: it broke\n")
+
+    async def __aenter__(self) -> System:
+        raise StackError("it did not start")
+
+    async def __aexit__(self, *_: object) -> None:
+        """It is never reached."""
+
+
+async def test_where_a_system_fails_its_last_words_are_said(tmp_path: Path) -> None:
+    async def measure(_: System) -> None:
+        """It is never reached."""
+
+    said: list[str] = []
+    bench = Bench(tmp_path, rounds=2, scale=1.0, say=said.append)
+    with pytest.raises(StackError):
+        await in_rounds(bench, [Candidate("broken", Broken)], measure)
+    assert said == ["round 1 of 2: broken", "the end of programs.log:", "scan: it broke"]
 
 
 def test_the_processor_time_of_children_counts() -> None:
