@@ -30,7 +30,7 @@ PRODUCTS_TIMEOUT_S = 60.0
 
 
 @contextlib.asynccontextmanager
-async def started(folder: Path) -> AsyncIterator[System]:
+async def started(folder: Path, products: int = PRODUCTS) -> AsyncIterator[System]:
     """The whole system, ready, with a factory and its products; ended with the context."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VOKETAG_")}
     ports = dict.fromkeys(ops_run.PORT_VARIABLES, "0")
@@ -54,7 +54,7 @@ async def started(folder: Path) -> AsyncIterator[System]:
         stack.push_async_callback(redis.aclose)
         database = await asyncpg.connect(settings.database_url)
         stack.push_async_callback(database.close)
-        tokens = await _products(api, PRODUCTS)
+        tokens = await _products(api, products)
         url = f"{api.where.scan}/v1/scans"
         yield System(
             NAME, url, tokens, servers, programs, names, database, redis, scan_time="scanned_at"
