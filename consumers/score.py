@@ -25,7 +25,7 @@ from voketag.redis.connection import Command
 from voketag.redis.streams import Entry, add
 from voketag.risk.history import History, sighting
 
-LINGER_S = 0.03  # nobody waits for it: the answer was given from the same rules
+LINGER_S = 0.05  # nobody waits for it: the answer was given from the same rules
 
 
 def build(wires: Wires) -> Consumer:
