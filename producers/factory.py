@@ -45,7 +45,7 @@ async def opened(wires: Wires) -> AsyncIterator[Application]:
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """The factory process."""
     async with (
-        open_wires(settings, database=True) as wires,
+        open_wires(settings, database=True, replica=True) as wires,
         checked(wires, stopping),
         opened(wires) as app,
     ):

@@ -64,6 +64,20 @@ REFUSED_KEYS = Counter(
     "Requests refused unread because their address has guessed too many keys.",
     registry=REGISTRY,
 )
+REPLICA_READS = Counter(
+    "voketag_replica_reads_total",
+    "Reads meant for the replica, by how it did: answered, unavailable; lacking counts the answers "
+    "that the primary had to complete.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+REPLICA_LAG_BYTES = Gauge(
+    "voketag_replica_lag_bytes",
+    "What the primary has written and the replica does not show yet; absent where one of them does "
+    "not answer.",
+    ("replica",),
+    registry=REGISTRY,
+)
 HANDLED = Counter(
     "voketag_entries_handled_total",
     "Stream entries handled and acknowledged.",

@@ -15,7 +15,7 @@ from voketag.http.guesses import GUESSES, Guesses
 from voketag.http.server import application, serve
 from voketag.ops import api_dead, api_factories, api_figures, api_reports, dashboard, live
 from voketag.ops.access import guarded
-from voketag.ops.stream_metrics import show
+from voketag.ops.stream_metrics import show, show_lag
 from voketag.ownership import LEASE_MS
 from voketag.process import Wires, open_wires
 from voketag.readiness import tell_ready
@@ -45,6 +45,7 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
             log.warning("unavailable", route="/metrics", error=str(error))
             left = {}
             show(())
+        await show_lag(wires.reads, wires.settings.database_read_url)
         return metrics.exposition(left)
 
     watched = live.Live(wires)
@@ -70,7 +71,7 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """The ops process."""
     async with (
-        open_wires(settings, database=True) as wires,
+        open_wires(settings, database=True, replica=True) as wires,
         checked(wires, stopping),
         opened(wires) as app,
     ):
