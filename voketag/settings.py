@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from voketag.errors import SettingsError
 from voketag.tokens import KeyRing, TokenKey
+from voketag.topology import PROCESSES
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Value = TypeVar("Value")
+COPIES_MAX = 64
 _POSTGRES = ("postgres", "postgresql")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # secp256k1
 
@@ -46,6 +48,7 @@ class Settings:
     connections_max: int
     trusted_proxies: tuple[Network, ...]
     shards: int
+    formation: Mapping[str, int]
     retention_months: int
     geo_database: Path | None
     datacenter_ranges: Path | None
@@ -99,6 +102,7 @@ def _ways(reader: _Reader) -> dict[str, object]:
         "batch_rate_limit": reader.number("BATCH_RATE_LIMIT", "1200", 0, 10_000_000),
         "key_guess_limit": reader.number("KEY_GUESS_LIMIT", "600", 0, 10_000_000),
         "shards": reader.number("SHARDS", "2", 1, 256),
+        "formation": reader.checked("FORMATION", "", read_formation),
         "retention_months": reader.number("RETENTION_MONTHS", "13", 1, 1200),
         "geo_database": reader.optional("GEO_DATABASE", _existing_file),
         "datacenter_ranges": reader.optional("DATACENTER_RANGES", _existing_file),
@@ -238,6 +242,22 @@ def _networks(text: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(item) for item in items)
     except ValueError as error:
         raise ValueError(f"{error}; CIDRs separated by commas are accepted") from None
+
+
+def read_formation(text: str) -> Mapping[str, int]:
+    """How many copies of which processes are asked for. Raises ValueError, saying what can be."""
+    copies: dict[str, int] = {}
+    for item in filter(None, map(str.strip, text.split(","))):
+        name, _, count = item.partition("=")
+        if name not in PROCESSES:
+            raise ValueError(f"there is no process {name!r}, but {', '.join(PROCESSES)}")
+        if name in copies:
+            raise ValueError(f"{name} is there twice")
+        try:
+            copies[name] = _whole(1, COPIES_MAX)(count)
+        except ValueError as error:
+            raise ValueError(f"{item!r}: {error}; scan=2,score=2 is accepted") from None
+    return copies
 
 
 def _existing_file(text: str) -> Path:

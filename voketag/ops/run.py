@@ -17,8 +17,8 @@ from voketag.records import migrations
 from voketag.records.database import Database
 from voketag.records.replica import Reads
 from voketag.settings import Settings
+from voketag.stack.formation import Address, Formation
 from voketag.stack.home import StackError, port_is_free
-from voketag.stack.run import Addresses
 from voketag.stack.run import run as run_stack
 from voketag.stack.supervise import report_line
 from voketag.start_checks import database_faults, replica_faults
@@ -80,8 +80,8 @@ class _Start:
         self.left = ""  # what we left in the data directory for other commands to find
         self._when_ready = when_ready
 
-    async def prepare(self, environment: dict[str, str]) -> Addresses:
-        """Before any process starts, while the servers answer. Where processes are to listen."""
+    async def prepare(self, environment: dict[str, str]) -> Formation:
+        """Before any process starts, while the servers answer. How the processes are to run."""
         settings = self._settings(environment)
         refuse_taken_ports(settings)
         await refuse_silent_servers(self.environ, settings)
@@ -91,7 +91,7 @@ class _Start:
         if settings.database_read_url:
             await refuse_foreign_replica(settings, settings.database_read_url)
         self.left = instance.announce(settings.home, self.environ, environment)
-        return addresses(settings)
+        return Formation(addresses(settings), settings.formation)
 
     async def ready(self, environment: dict[str, str]) -> None:
         """Returns once every process answers."""
@@ -108,12 +108,11 @@ class _Start:
         return settings_module.load({**self.environ, **environment})
 
 
-def addresses(settings: Settings) -> Addresses:
+def addresses(settings: Settings) -> Mapping[str, Address]:
     """Where the processes that listen do so, by name."""
     ports = (settings.scan_port, settings.factory_port, settings.ops_port)
     return {
-        name: (settings.host, port)
-        for name, port in zip(("scan", "factory", "ops"), ports, strict=True)
+        name: (settings.host, port) for name, port in zip(topology.LISTENING, ports, strict=True)
     }
 
 
