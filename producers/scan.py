@@ -33,6 +33,7 @@ from voketag.acceptance import Accepted
 from voketag.backpressure import Cause, Gate
 from voketag.errors import InvalidField, Overloaded, Unavailable
 from voketag.events import Assessment, Scan, Told
+from voketag.figures import left_in_redis
 from voketag.geo import AddressRanges, Geo
 from voketag.http.problems import not_found
 from voketag.http.requests import path_id, read_body
@@ -241,7 +242,7 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
         checked(wires, stopping),
     ):
         await refuse_forgetful(wires, stopping)
-        async with opened(wires) as app:
+        async with left_in_redis(wires.streams, "scan"), opened(wires) as app:
             await serve(app, settings, settings.scan_port, stopping, tell_ready)
 
 

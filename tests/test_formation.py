@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from tests.command import environment, voketag
 from tests.system import System
@@ -29,6 +32,42 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
     await started.start()
     yield started
     await started.close()
+
+
+@pytest.mark.timeout(300)
+async def test_every_copy_is_in_the_metrics_of_ops(system: System) -> None:
+    """Each once, with what it has done itself: together that is what was asked of them."""
+    async with system.api() as api:
+        load = await load_on(system, api)
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            await asyncio.gather(*(load.scan(session) for _ in range(CONNECTIONS)))
+
+        async def all_counted() -> bool | None:
+            scans: dict[str, float] = defaultdict(float)
+            for sample in await _samples(api.where.ops):
+                if sample.name == "voketag_scans_total":
+                    assert sample.labels["process"] == "scan"
+                    scans[sample.labels["boot"]] += sample.value
+            return True if len(scans) == 2 and sum(scans.values()) == CONNECTIONS else None
+
+        await system.until("every scan is counted once", all_counted)
+
+        async def all_living() -> bool | None:
+            living = {
+                sample.labels["process"]: sample.value
+                for sample in await _samples(api.where.ops)
+                if sample.name == "voketag_processes"
+            }
+            return True if living == COPIES | dict.fromkeys(ONCE, 1) else None
+
+        await system.until("every process is seen to live", all_living)
+
+
+async def _samples(where: str) -> list[Sample]:
+    async with aiohttp.ClientSession() as session, session.get(f"{where}/metrics") as response:
+        families = text_string_to_metric_families(await response.text())
+    return [sample for family in families for sample in family.samples]
 
 
 @pytest.mark.timeout(300)

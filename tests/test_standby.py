@@ -6,12 +6,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from tests.administration import admin_on
+from tests.command import environment, voketag
 from tests.cutting_proxy import cutting_proxy
 from tests.erp import anchor, serving
 from tests.factory_floor import store_product, token_of, until
@@ -19,9 +23,11 @@ from tests.phones import Phone, phone_on
 from tests.scored_scans import scored
 from tests.servers import Servers, database_named
 from tests.standby import Standby, standby_of
+from tests.system import System
 from tests.voketag.test_process import environ_for, started
 from voketag import events, identifiers, metrics, start_checks
 from voketag.events import Product
+from voketag.ops.run import PORT_VARIABLES
 from voketag.records import scans, server
 from voketag.records.database import Database
 from voketag.redis.intake import product_key, recalled_key, reporters_key
@@ -292,3 +298,56 @@ async def test_any_user_may_see_whose_copy_a_database_is(
         async with owner.connection() as connection:
             await connection.execute("DROP ROLE plain")
         await owner.close()
+
+
+async def test_voketag_run_refuses_it_before_anything_starts(
+    database_url: str, standby: Standby, tmp_path: Path
+) -> None:
+    urls = {
+        "VOKETAG_DATABASE_URL": database_url,
+        "VOKETAG_DATABASE_READ_URL": database_named(standby.url, "postgres"),
+    }
+    ports = dict.fromkeys(PORT_VARIABLES, "0")
+    found = await voketag("run", environ=environment(tmp_path / "home", ports | urls))
+    assert found.status == 2
+    assert found.err.count("VOKETAG_DATABASE_READ_URL: this server holds another database") == 1
+
+
+@pytest.mark.timeout(300)
+async def test_the_whole_system_with_a_replica(
+    database_url: str, standby: Standby, tmp_path: Path
+) -> None:
+    system = System(tmp_path / "home")
+    system.environ["VOKETAG_DATABASE_URL"] = database_url
+    system.environ["VOKETAG_DATABASE_READ_URL"] = standby.url
+    try:
+        await system.start()
+        async with system.api() as api:
+            _, key = await api.create_factory("Acme", "orders@acme.example")
+            batch_id = await api.push_batch(key, product_count=1, sku="SHOE-42", name="Shoe")
+
+            async def exported() -> Any:
+                return await api.products(key, batch_id) or None
+
+            (product,) = await system.until("the batch is stored", exported)
+            scanned = await api.scan(token=product["token"], country="BR")
+            assert scanned["verdict"] == "authentic"
+
+            async def replica_is_asked_by_both() -> bool | None:
+                async with (
+                    aiohttp.ClientSession() as session,
+                    session.get(f"{api.where.ops}/metrics") as response,
+                ):
+                    text = await response.text()
+                answered = {
+                    sample.labels["process"]
+                    for family in text_string_to_metric_families(text)
+                    for sample in family.samples
+                    if sample.name == "voketag_replica_reads_total"
+                    and sample.labels["outcome"] == "answered"
+                }
+                return True if {"scan", "factory"} <= answered else None
+
+            await system.until("the replica was asked", replica_is_asked_by_both)
+    finally:
+        await system.close()

@@ -31,6 +31,10 @@ _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _SEGMENT = "[^/]+"  # with braces, as the names of streams have them: aiohttp's own takes none
 _STREAMED = ("text/event-stream", "application/x-ndjson")
+_METRICS_OF_ALL = "Prometheus metrics of every process"
+_METRICS_ALONE = (
+    "Prometheus metrics of this process; of several copies any may answer, and ops has those of all"
+)
 _REQUEST_ID_KEY = web.RequestKey("request_id", str)
 
 # Set when the process stops, before its connections are waited for: what goes on for ever, such as
@@ -134,10 +138,11 @@ def application(
         body = await read_metrics()
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    summary = _METRICS_ALONE if read_metrics is own_metrics else _METRICS_OF_ALL
     shared = (
         Route("GET", "/healthz", _healthz, "Whether the process is alive", {200: "text/plain"}),
         Route("GET", "/readyz", readyz, "Whether its servers answer", {200: "text/plain"}),
-        Route("GET", "/metrics", serve_metrics, "Prometheus metrics", {200: "text/plain"}),
+        Route("GET", "/metrics", serve_metrics, summary, {200: "text/plain"}),
     )
     document = openapi.document(title, [*routes, *shared])
     encoded = msgspec.json.encode(document)

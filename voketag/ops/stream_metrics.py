@@ -1,11 +1,12 @@
-"""How the streams and the replica stand, as metrics."""
+"""How the streams, the processes and the replica stand, as metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
-from voketag import metrics
+from voketag import metrics, topology
 from voketag.records.replica import Reads
 from voketag.redis.stream_status import StreamStatus
 
@@ -30,6 +31,17 @@ def show(streams: Sequence[StreamStatus]) -> None:
                 metrics.GROUP_LAG.labels(*labels).set(group.lag)
             if group.registered:
                 metrics.GROUP_PROCESSES.labels(group.group).set(group.consumers)
+
+
+def show_processes(left: Collection[tuple[str, str]] | None) -> None:
+    """Set the gauge of the processes, by the names and boot ids of those that left their figures;
+    None where that is not known.
+    """
+    metrics.PROCESSES.clear()
+    if left is not None:
+        living = Counter(process for process, _ in left)
+        for process in topology.PROCESSES:
+            metrics.PROCESSES.labels(process).set(living[process])
 
 
 async def show_lag(reads: Reads, replica_url: str | None) -> None:
