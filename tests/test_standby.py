@@ -4,6 +4,7 @@ it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from producers.product_look_ups import ProductLookUps
 from tests.administration import admin_on
 from tests.command import environment, voketag
 from tests.cutting_proxy import cutting_proxy
@@ -26,11 +28,12 @@ from tests.standby import Standby, standby_of
 from tests.system import System
 from tests.voketag.test_process import environ_for, started
 from voketag import events, identifiers, metrics, start_checks
+from voketag.errors import Unavailable
 from voketag.events import Product
 from voketag.ops.run import PORT_VARIABLES
 from voketag.records import scans, server
 from voketag.records.database import Database
-from voketag.redis.intake import product_key, recalled_key, reporters_key
+from voketag.redis.intake import Found, product_key, recalled_key, reporters_key
 
 
 @pytest.fixture
@@ -99,6 +102,23 @@ async def test_f29_what_the_replica_lacks_is_not_unknown_while_the_primary_is_aw
     path = f"/v1/scans/{identifiers.new_id()}"
     async with phone.session.get(path) as response:
         assert response.status == 503
+
+
+async def test_f29_who_is_known_is_answered_beside_one_who_is_not(
+    phone: Phone, standby: Standby, servers: Servers
+) -> None:
+    """They share the queries, and the primary, which is away, is needed for one of them."""
+    product = await store_product(phone.wires)
+    unknown = identifiers.product_id(identifiers.new_id(), 0)
+    await standby.follow()
+    await servers.stop("postgres")
+    look_ups = ProductLookUps(phone.wires)
+    found, missing = await asyncio.gather(
+        look_ups.find(product.product_id), look_ups.find(unknown), return_exceptions=True
+    )
+    await look_ups.close()
+    assert found == Found(product, None)
+    assert isinstance(missing, Unavailable)
 
 
 async def test_what_is_not_on_the_replica_yet_is_found_at_the_primary(
