@@ -28,7 +28,7 @@ async def _handle(wires: Wires, entries: Sequence[Entry]) -> Sequence[Command]:
     scored = [events.decode(entry.fields or {}, ScoredScan) for entry in entries]
     async with wires.database.transaction() as connection:
         await scans.store(connection, scored)
-    await wires.intake.forget_soon(item.scan.scan_id for item in scored)
+    await wires.intake.forget_soon(item.scan for item in scored)
     return ()
 
 

@@ -75,13 +75,15 @@ def score_in_order(
         before = changed.get(product_id) or stored.get(product_id) or item.stored
         seen = sighting(item.scan)
         record = acceptance.judge(item.scan, item.product, before, item.signals)
-        told = item.told()
+        answered = None
+        if item.history != before and (told := item.told()) != record:
+            answered = told
         scored = ScoredScan(
             scan=item.scan,
             assessment=record.assessment,
             product=item.product,
             history=record.history,
-            answered=None if told == record else told,
+            answered=answered,
             first_of_day=item.product is not None and not before.has_day_of(seen),
         )
         if item.product is not None:

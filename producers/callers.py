@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
 
+import msgspec
 from aiohttp import web
 
 from producers.scan_requests import Device, device_text
@@ -11,13 +12,27 @@ from voketag import metrics
 from voketag.addresses import PersonalHash, client_address, limited_unit
 from voketag.geo import AddressRanges, Geo
 from voketag.http.problems import Problem
+from voketag.http.routes import Posted
 from voketag.probes import ProbeTally, RateLimit
 from voketag.risk.clients import is_automation
 from voketag.settings import Settings
 
+# Where requests came from lately: the people behind a carrier's or an office's address share it,
+# and a phone asks more than once.
+ORIGINS = 8192
+_DAY_MS = 86_400_000
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+
+class Origin(msgspec.Struct, frozen=True):
+    """What an address stands for; `unit` is what limits count."""
+
+    unit: str
+    address_hash: str
+    country: str | None
+    datacenter: bool
+
+
+class Caller(msgspec.Struct, frozen=True):
     """One caller. `country` is that of its address, None where it is not known."""
 
     address_hash: str
@@ -35,23 +50,34 @@ class Callers:
         self._geo = geo
         self._datacenters = datacenters
         self._hash = PersonalHash(settings.hash_key)
+        self._origin = functools.lru_cache(maxsize=ORIGINS)(self._look_up_origin)
         self.probes = ProbeTally()
         self._bad_tokens = RateLimit(settings.scan_rate_limit)
         self._reports = RateLimit(settings.scan_rate_limit)
 
-    def identify(self, request: web.Request, device: Device | None, now_ms: int) -> Caller:
+    def identify(self, request: web.Request | Posted, device: Device | None, now_ms: int) -> Caller:
         """The caller of a request; a browser says no more than its user agent and address."""
-        forwarded = request.headers.getall("X-Forwarded-For", ())
-        address = client_address(request.remote, forwarded, self._settings.trusted_proxies)
+        forwarded = tuple(request.headers.getall("X-Forwarded-For", ()))
+        origin = self._origin(request.remote, forwarded, now_ms // _DAY_MS)
         agent = request.headers.get("User-Agent")
-        unit = limited_unit(address)
         told = device_text(device)
-        device_key = f"browser\x00{agent or ''}\x00{unit}" if told is None else told
+        device_key = f"browser\x00{agent or ''}\x00{origin.unit}" if told is None else told
         return Caller(
-            address_hash=self._hash("address", unit, now_ms),
+            address_hash=origin.address_hash,
             device_hash=self._hash("device", device_key, now_ms),
-            country=None if address is None else self._geo.country(address),
+            country=origin.country,
             automated=is_automation(agent),
+            datacenter=origin.datacenter,
+        )
+
+    def _look_up_origin(self, peer: str | None, forwarded: tuple[str, ...], day: int) -> Origin:
+        """The origin of a request on a UTC day: hashes change with the month."""
+        address = client_address(peer, forwarded, self._settings.trusted_proxies)
+        unit = limited_unit(address)
+        return Origin(
+            unit=unit,
+            address_hash=self._hash("address", unit, day * _DAY_MS),
+            country=None if address is None else self._geo.country(address),
             datacenter=address is not None and self._datacenters.contains(address),
         )
 

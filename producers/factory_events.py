@@ -16,9 +16,9 @@ from voketag import identifiers
 from voketag.errors import Unavailable
 from voketag.events import Notice
 from voketag.http import sse
+from voketag.http.answering import STOPPING
 from voketag.http.problems import Problem
 from voketag.http.routes import Route
-from voketag.http.server import STOPPING
 from voketag.process import Wires
 from voketag.redis.notice_feed import Listener, NoticeFeed
 from voketag.tasks import end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import AsyncIterator, Awaitable
 from uuid import UUID
@@ -11,6 +12,7 @@ from uuid import UUID
 import msgspec
 import structlog
 from aiohttp import web
+from prometheus_client import Counter
 
 from producers import scan_gate, scan_page
 from producers.callers import Callers
@@ -22,7 +24,7 @@ from producers.scan_requests import (
     ScanAnswer,
     ScanRecord,
     ScanRequest,
-    answer,
+    answer_json,
     country_of,
     location_of,
     record,
@@ -32,12 +34,12 @@ from voketag import events, identifiers, metrics
 from voketag.acceptance import Accepted
 from voketag.backpressure import Cause, Gate
 from voketag.errors import InvalidField, Overloaded, Unavailable
-from voketag.events import Assessment, Scan, Told
+from voketag.events import Assessment, Scan, Told, Verdict
 from voketag.figures import left_in_redis
 from voketag.geo import AddressRanges, Geo
 from voketag.http.problems import not_found
-from voketag.http.requests import path_id, read_body
-from voketag.http.routes import Route, json_response
+from voketag.http.requests import decode_body, path_id
+from voketag.http.routes import Posted, Route, SmallPost, json_response
 from voketag.http.server import application, serve
 from voketag.process import Wires, main, open_wires, refuse_forgetful
 from voketag.readiness import tell_ready
@@ -69,16 +71,16 @@ class Scanning:
         self._callers = callers
         self._gate = gate
 
-    async def post_scan(self, request: web.Request) -> web.Response:
-        """Answer one scan."""
-        body = await read_body(request, _decoder)
+    async def post_scan(self, request: Posted) -> bytes:
+        """Answer one scan, as JSON."""
+        body = decode_body(request.body, _decoder)
         now_ms = time.time_ns() // 1_000_000
         scan_id, country = scan_id_of(body, now_ms), country_of(body)
         caller = self._callers.identify(request, body.device, now_ms)
         product_id = self._wires.settings.token_keys.verify(body.token)
         if product_id is None:
             self._callers.note_bad_token(caller, now_ms)
-            return json_response(answer(scan_id, None, _NOT_RECOGNISED))
+            return answer_json(scan_id, None, _NOT_RECOGNISED)
         scan = Scan(
             scan_id=scan_id,
             product_id=product_id,
@@ -89,22 +91,23 @@ class Scanning:
             location=location_of(body),
             automated=caller.automated,
             datacenter=caller.datacenter,
+            named=body.scan_id is not None,
         )
-        return await self._accept(scan, named_by_caller=body.scan_id is not None)
+        return await self._accept(scan)
 
-    async def _accept(self, scan: Scan, *, named_by_caller: bool) -> web.Response:
+    async def _accept(self, scan: Scan) -> bytes:
         age_ms = scan.received_at_ms - identifiers.at_ms(scan.scan_id)
-        if named_by_caller and age_ms > _REMEMBERED_MS:
+        if scan.named and age_ms > _REMEMBERED_MS:
             stored = await self._stored(scan.scan_id)
             if stored is not None:
                 _same_product(scan, stored.product_id)
-                return json_response(answer(scan.scan_id, stored.product, stored.answered))
+                return answer_json(scan.scan_id, stored.product, stored.answered)
         try:
             shard = events.shard_of(scan.product_id, self._wires.settings.shards)
             if cause := self._gate.refusal(shard):
-                outcome = await self._accepted_before(scan, named_by_caller, cause)
+                outcome = await self._accepted_before(scan, cause)
             else:
-                outcome = await self._offer(scan, named_by_caller)
+                outcome = await self._offer(scan)
         except Overloaded as error:
             raise scan_gate.refused("waiting") from error
         except Unavailable:
@@ -112,25 +115,24 @@ class Scanning:
             raise
         _same_product(scan, outcome.scan.product_id)
         told = outcome.told()
-        log.debug("scanned", scan_id=str(scan.scan_id), verdict=told.assessment.verdict)
-        metrics.SCANS.labels(told.assessment.verdict).inc()
-        return json_response(answer(scan.scan_id, outcome.product, told))
+        _answered(told.assessment.verdict).inc()
+        return answer_json(scan.scan_id, outcome.product, told)
 
-    async def _offer(self, scan: Scan, named_by_caller: bool) -> Accepted:
+    async def _offer(self, scan: Scan) -> Accepted:
         intake = self._wires.intake
-        outcome = await intake.offer(scan, remember=named_by_caller)
+        outcome = await intake.offer(scan)
         if isinstance(outcome, Unknown):
             found = await self._look_ups.find(scan.product_id)
-            outcome = await intake.offer(scan, remember=named_by_caller, found=found)
+            outcome = await intake.offer(scan, found)
         if isinstance(outcome, Limited):
             raise self._callers.too_many(outcome.retry_after_ms)
         if not isinstance(outcome, Accepted):
             raise TypeError(f"intake gave {outcome!r} for a scan with its product")
         return outcome
 
-    async def _accepted_before(self, scan: Scan, named_by_caller: bool, cause: Cause) -> Accepted:
+    async def _accepted_before(self, scan: Scan, cause: Cause) -> Accepted:
         """While scans are refused, one that was accepted already is answered all the same."""
-        if named_by_caller and cause != "forgetful":
+        if scan.named and cause != "forgetful":
             before = await self._wires.intake.accepted_before(scan)
             if before is not None:
                 return before
@@ -150,6 +152,11 @@ class Scanning:
         return json_response(record(stored.scan_id, stored.product, stored.record, stored.answered))
 
 
+@functools.cache  # a look-up by labels takes longer than counting
+def _answered(verdict: Verdict) -> Counter:
+    return metrics.SCANS.labels(verdict)
+
+
 def _same_product(scan: Scan, product_id: UUID | None) -> None:
     """A scan id stands for one scan of one product."""
     if product_id is not None and product_id != scan.product_id:
@@ -164,7 +171,7 @@ def routes(scanning: Scanning, reports: Reports) -> list[Route]:
         Route(
             "POST",
             "/v1/scans",
-            scanning.post_scan,
+            SmallPost(scanning.post_scan),
             "Scan a product",
             {200: ScanAnswer},
             body=ScanRequest,

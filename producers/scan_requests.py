@@ -23,6 +23,8 @@ EARLY_MAX_MS = 5 * 60_000
 WITHOUT_NUL = r"^[^\x00]*$"
 EMAIL = r"^[^@\x00-\x20]+@[^@\x00-\x20]+(?!\n)$"
 
+_encoder = msgspec.json.Encoder()
+
 Text = Annotated[str, Meta(max_length=200)]
 Country = Annotated[
     str,
@@ -187,10 +189,10 @@ class ReportAnswer(msgspec.Struct, frozen=True):
     report_id: UUID
 
 
-def answer(scan_id: UUID, product: Product | None, told: Told) -> ScanAnswer:
-    """The body for a scan that was told `told`."""
-    return ScanAnswer(
-        scan_id, told.assessment.verdict, _product(product), _risk(told), _history(told)
+def answer_json(scan_id: UUID, product: Product | None, told: Told) -> bytes:
+    """The body for a scan that was told `told`: a ScanAnswer as JSON."""
+    return _encoder.encode(
+        ScanAnswer(scan_id, told.assessment.verdict, _product(product), _risk(told), _history(told))
     )
 
 

@@ -33,7 +33,7 @@ from voketag.events import Product
 from voketag.ops.run import PORT_VARIABLES
 from voketag.records import scans, server
 from voketag.records.database import Database
-from voketag.redis.intake import Found, product_key, recalled_key, reporters_key
+from voketag.redis.intake import Found, product_key, product_tag, recalled_key, reporters_key
 
 
 @pytest.fixture
@@ -215,15 +215,16 @@ async def test_a_lagging_replica_changes_nothing_of_what_redis_was_told(
         await connection.execute("UPDATE batches SET recalled_at = now()")
     await phone.wires.intake.recall(product.batch_id)
     redis, shard = phone.wires.streams.redis, shard_of(phone, product)
+    tag = product_tag(shard, product.product_id)
     for primary in ("there", "away"):
         if primary == "away":
             await servers.stop("postgres")
-        await redis.delete(product_key(shard, product.product_id))
+        await redis.delete(product_key(tag))
         counted = Counted()
         answer = await phone.scan(token)
         assert answer["verdict"] == "recalled"
         assert "reported" not in {reason["code"] for reason in answer["risk"]["reasons"]}
-        assert await redis.scard(reporters_key(shard, product.product_id)) == 0
+        assert await redis.scard(reporters_key(tag)) == 0
         assert counted["answered"] == 1
     assert await redis.sismember(recalled_key(shard), str(product.batch_id))
 

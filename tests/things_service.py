@@ -14,8 +14,8 @@ from aiohttp import web
 from tests.factory_floor import settings_for
 from voketag.errors import InvalidField, Unavailable
 from voketag.http.problems import Problem
-from voketag.http.requests import bearer, path_id, read_body, read_query
-from voketag.http.routes import Route, json_response
+from voketag.http.requests import bearer, decode_body, path_id, read_body, read_query
+from voketag.http.routes import Posted, Route, SmallPost, json_response
 from voketag.http.server import application, listening
 
 SETTINGS = settings_for("redis://127.0.0.1:1/0", "postgresql://127.0.0.1:1/none")
@@ -44,6 +44,7 @@ class Service:
         self.away = False
         self.entered = asyncio.Event()
         self.go_on = asyncio.Event()
+        self.noted = asyncio.Event()
 
     async def ready(self) -> None:
         if self.away:
@@ -62,12 +63,18 @@ class Service:
         return json_response({"key": bearer(request)})
 
     async def fail(self, request: web.Request) -> web.Response:
-        raise {
-            "bug": ValueError("the password is hunter2"),
-            "away": Unavailable("postgres: 10.0.0.7 refused"),
-            "field": InvalidField("serials", "Each is given once.", "duplicate_serial"),
-            "problem": Problem(409, "taken", "Take another.", {"X-More": "yes"}),
-        }[request.match_info["how"]]
+        raise _failures()[request.match_info["how"]]
+
+    async def note(self, posted: Posted) -> bytes:
+        """A small post: it fails as the name says, waits if that is "slow", or gives it back."""
+        thing = decode_body(posted.body, _decoder)
+        if thing.name in (failures := _failures()):
+            raise failures[thing.name]
+        if thing.name == "slow":
+            self.entered.set()
+            await self.go_on.wait()
+            self.noted.set()
+        return msgspec.json.encode({"name": thing.name, "from": posted.remote})
 
     async def slow(self, _: web.Request) -> web.Response:
         self.entered.set()
@@ -80,6 +87,7 @@ class Service:
             "Things",
             [
                 Route("POST", "/things", self.post, "Make", {201: Thing}, body=Thing),
+                Route("POST", "/notes", SmallPost(self.note), "Note", {200: dict}, body=Thing),
                 Route("GET", "/things", self.listed, "List", {200: ThingQuery}, query=ThingQuery),
                 Route("GET", "/things/{id}", self.get, "One", {200: dict}),
                 Route("DELETE", "/keys/{id}", self.guarded, "Go", {204: None}, security="admin"),
@@ -88,6 +96,15 @@ class Service:
             ],
             self.ready,
         )
+
+
+def _failures() -> dict[str, Exception]:
+    return {
+        "bug": ValueError("the password is hunter2"),
+        "away": Unavailable("postgres: 10.0.0.7 refused"),
+        "field": InvalidField("serials", "Each is given once.", "duplicate_serial"),
+        "problem": Problem(409, "taken", "Take another.", {"X-More": "yes"}),
+    }
 
 
 class Caller:

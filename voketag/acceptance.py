@@ -7,7 +7,8 @@ them; the score group can later recompute that answer exactly from the entry alo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from voketag import events
 from voketag.errors import Rejected
@@ -16,8 +17,7 @@ from voketag.risk import score
 from voketag.risk.history import EMPTY, History, Sighting, sighting
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """A scan, its product (None: no batch holds it), and the product's history before it.
 
     `stored` is that history as the score group had stored it: without the scans that waited for
@@ -40,7 +40,7 @@ def judge(scan: Scan, product: Product | None, history: History, signals: Signal
     assessment = score.assess(scan, product, history, signals)
     if product is None:
         return Told(assessment)
-    return Told(assessment, history.after(sighting(scan)).summary())
+    return Told(assessment, history.summary_with(sighting(scan)))
 
 
 def decode(fields: Mapping[str, bytes]) -> Accepted:

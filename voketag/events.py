@@ -83,6 +83,7 @@ class Scan(msgspec.Struct, frozen=True, omit_defaults=True):
     location: Location | None = None
     automated: bool = False
     datacenter: bool = False
+    named: bool = False  # whether the id is the caller's own: Redis remembers it then
 
 
 class Signals(msgspec.Struct, frozen=True, omit_defaults=True):

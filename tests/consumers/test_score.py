@@ -67,7 +67,7 @@ async def test_it_needs_redis_alone_and_keeps_the_order_of_each_product(wires: W
     products = [a_product() for _ in range(5)]
     scans = [a_scan(products[number % 5], device=number) for number in range(60)]
     for scan, product in zip(scans, products * 12, strict=True):
-        await wires.intake.offer(scan, remember=False, found=Found(product))
+        await wires.intake.offer(scan, Found(product))
 
     async def done() -> bool:
         return len(await scored_scans(wires)) == len(scans)
@@ -80,16 +80,21 @@ async def test_it_needs_redis_alone_and_keeps_the_order_of_each_product(wires: W
         assert [item.first_of_day for item in mine] == [True] + [False] * 11
         assert all(item.answered is None for item in mine), "told and record agree"
         shard = events.shard_of(product.product_id, 2)
-        assert await wires.streams.redis.llen(intake.tail_key(shard, product.product_id)) == 0
+        assert (
+            await wires.streams.redis.llen(
+                intake.tail_key(intake.product_tag(shard, product.product_id))
+            )
+            == 0
+        )
 
 
 async def test_what_was_told_is_kept_where_the_record_differs(wires: Wires) -> None:
     """The history had gone from Redis when the person was answered, and came back after."""
     product = a_product()
     shard = events.shard_of(product.product_id, 2)
-    key = intake.history_key(shard, product.product_id)
+    key = intake.history_key(intake.product_tag(shard, product.product_id))
     seen = sighting(a_scan(product))
-    await wires.intake.offer(a_scan(product, device=9), remember=False, found=Found(product))
+    await wires.intake.offer(a_scan(product, device=9), Found(product))
     before = EMPTY.after(seen).after(seen)
     await wires.streams.redis.set(key, events.to_json(before))
 
@@ -110,9 +115,9 @@ async def test_f25_one_undecodable_entry_is_buried_alone(wires: Wires) -> None:
     product = a_product()
     shard = events.shard_of(product.product_id, 2)
     stream = events.scans(shard)
-    await wires.intake.offer(a_scan(product), remember=False, found=Found(product))
+    await wires.intake.offer(a_scan(product), Found(product))
     await wires.streams.publish(stream, {"v": b"1", "event": b'{"nonsense": true}'})
-    await wires.intake.offer(a_scan(product), remember=False)
+    await wires.intake.offer(a_scan(product))
 
     async def done() -> bool:
         return await wires.streams.redis.xlen(f"{stream}:dead") == 1
@@ -131,9 +136,12 @@ async def test_f26_f28_a_buried_scan_waits_for_its_score_no_longer(wires: Wires)
     """And put back, it counts once: in its product's history and in what is handed on."""
     product = a_product()
     shard = events.shard_of(product.product_id, 2)
-    stream, tail = events.scans(shard), intake.tail_key(shard, product.product_id)
-    await wires.intake.offer(a_scan(product), remember=False, found=Found(product))
-    await wires.intake.offer(a_scan(product, device=1), remember=False)
+    stream, tail = (
+        events.scans(shard),
+        intake.tail_key(intake.product_tag(shard, product.product_id)),
+    )
+    await wires.intake.offer(a_scan(product), Found(product))
+    await wires.intake.offer(a_scan(product, device=1))
     redis = wires.streams.redis
     working = score.build(wires)
 
@@ -148,7 +156,7 @@ async def test_f26_f28_a_buried_scan_waits_for_its_score_no_longer(wires: Wires)
     async with running(wires, dataclasses.replace(working, handle=refuse_the_first)):
         await until(finished, "one scan scored and one buried")
     assert await redis.llen(tail) == 0
-    accepted = await wires.intake.offer(a_scan(product, device=2), remember=False)
+    accepted = await wires.intake.offer(a_scan(product, device=2))
     assert isinstance(accepted, Accepted)
     assert accepted.history.scans == 1
     (dead,) = await dead_letters.oldest(redis, stream, 10)
@@ -169,7 +177,7 @@ async def test_f26_f28_a_buried_scan_waits_for_its_score_no_longer(wires: Wires)
 async def test_f13_an_overtaken_owner_writes_nothing(wires: Wires) -> None:
     product = a_product()
     stream = events.scans(events.shard_of(product.product_id, 2))
-    await wires.intake.offer(a_scan(product), remember=False, found=Found(product))
+    await wires.intake.offer(a_scan(product), Found(product))
     async with process.open_wires(wires.settings) as other:
         assert await wires.streams.own(stream, "score", 60_000)
         await wires.streams.ensure_group(stream, "score")
@@ -200,10 +208,7 @@ async def test_a_handful_of_processes_share_the_shards(wires: Wires) -> None:
 
         await until(both, "one shard each")
         await asyncio.gather(
-            *(
-                wires.intake.offer(a_scan(product, n), remember=False, found=Found(product))
-                for n in range(20)
-            )
+            *(wires.intake.offer(a_scan(product, n), Found(product)) for n in range(20))
         )
 
         async def done() -> bool:

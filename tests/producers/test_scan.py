@@ -29,6 +29,7 @@ from voketag.redis.intake import (
     REPLAY_UNSTORED_S,
     REPLAY_WINDOW_S,
     REPORTERS_TTL_S,
+    product_tag,
     replay_key,
     reporters_key,
 )
@@ -541,7 +542,11 @@ async def test_a_redis_that_was_flushed_learns_again_who_reported_a_product(phon
         (reason,) = [item for item in answer["risk"]["reasons"] if item["code"] == "reported"]
         assert "one person" in reason["detail"]
     shard = events.shard_of(product.product_id, phone.wires.settings.shards)
-    assert 0 < await redis.ttl(reporters_key(shard, product.product_id)) <= REPORTERS_TTL_S
+    assert (
+        0
+        < await redis.ttl(reporters_key(product_tag(shard, product.product_id)))
+        <= REPORTERS_TTL_S
+    )
 
 
 @pytest.mark.parametrize(

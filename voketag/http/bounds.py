@@ -19,6 +19,7 @@ from aiohttp import web
 from voketag import metrics
 from voketag.http.problems import PROBLEM_JSON, details
 from voketag.http.protection import HEADERS
+from voketag.http.short_way import ShortWay
 
 # Beside its clients a process has connections to its servers, files and pipes.
 OWN_DESCRIPTORS = 128
@@ -44,7 +45,7 @@ class Bounds:
     look_every_s: float = 1.0
 
 
-class BoundedConnection(web.RequestHandler):
+class BoundedConnection(ShortWay):
     """A connection that knows what it waits for, and since when."""
 
     __slots__ = (
@@ -121,11 +122,6 @@ class BoundedConnection(web.RequestHandler):
                 self._refuse(408, "head_too_slow", seconds)
             else:
                 self._head_since = None
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is being answered: the next request is waited for."""
-        return self._waiter is not None and not self._waiter.done()
 
     def _refuse(self, status: int, code: str, detail: str) -> None:
         """Say why, and end the connection, before there is a request."""

@@ -5,7 +5,7 @@ like everything else, and no line in the log that names the caller.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from voketag import identifiers, metrics
 from voketag.http.bounds import BoundedConnection, Bounds
 from voketag.http.problems import problem
 from voketag.http.protection import protect
+from voketag.http.short_way import Answer
 
 # A client may send its next request in the instant in which the process stops, and one whose
 # connection was accepted just before may not have sent its first: both are still answered.
@@ -90,10 +91,13 @@ def _nobody_there(error: ConnectionError) -> web.Response:
 
 
 class Runner(web.AppRunner):
-    """Runs an application whose connections are `Connection`s, within these bounds."""
+    """Runs an application whose connections are `Connection`s, within these bounds. `posts` are
+    answered the short way, by path.
+    """
 
-    def __init__(self, app: web.Application, bounds: Bounds) -> None:
+    def __init__(self, app: web.Application, posts: Mapping[str, Answer], bounds: Bounds) -> None:
         super().__init__(app, shutdown_timeout=CUT_OFF_S)
+        self._posts = posts
         self._bounds = bounds
 
     @property
@@ -102,7 +106,12 @@ class Runner(web.AppRunner):
         manager = super().server
         loop = asyncio.get_running_loop()
         return manager and partial(
-            Connection, manager, self._bounds, loop=loop, access_log=_NO_ACCESS_LOG
+            Connection,
+            manager,
+            self._bounds,
+            posts=self._posts,
+            loop=loop,
+            access_log=_NO_ACCESS_LOG,
         )
 
     def connections(self) -> Sequence[Any]:

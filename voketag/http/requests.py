@@ -11,6 +11,7 @@ from aiohttp import StreamReader, web
 
 from voketag.http.problems import Problem, not_found, unauthorised
 
+JSON = "application/json"
 BODY_MAX_BYTES = 8 * 1024
 # A body has this long, and longer by what has come of it at this rate: a large one takes its time,
 # and whoever sends a byte now and then is not waited for.
@@ -34,7 +35,7 @@ async def read_body(
 
 async def read_bytes(request: web.Request, max_bytes: int = BODY_MAX_BYTES) -> bytes:
     """The raw body of a JSON request; see `read_body`."""
-    if request.content_type != "application/json":
+    if request.content_type != JSON:
         raise Problem(415, "unsupported_media_type", "Content-Type: application/json is accepted.")
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
@@ -54,10 +55,7 @@ async def read_bytes(request: web.Request, max_bytes: int = BODY_MAX_BYTES) -> b
 async def _receive(content: StreamReader, max_bytes: int) -> bytes:
     """All of a body, in time. Raises TimeoutError, and Problem 413."""
     if content.is_eof():  # it came with the head, as small ones do
-        raw = content.read_nowait()
-        if len(raw) > max_bytes:
-            raise _too_large(max_bytes)
-        return raw
+        return whole_body(content, max_bytes)
     chunks, size = [], 0
     async with asyncio.timeout(BODY_WITHIN_S) as patience:
         latest_s = patience.when()
@@ -69,6 +67,14 @@ async def _receive(content: StreamReader, max_bytes: int) -> bytes:
             chunks.append(chunk)
             patience.reschedule(latest_s + size / BODY_LEAST_BYTES_A_SECOND)
     return b"".join(chunks)
+
+
+def whole_body(content: StreamReader, max_bytes: int = BODY_MAX_BYTES) -> bytes:
+    """A body that has arrived completely. Raises Problem 413."""
+    raw = content.read_nowait()
+    if len(raw) > max_bytes:
+        raise _too_large(max_bytes)
+    return raw
 
 
 def decode_body(raw: bytes, decoder: msgspec.json.Decoder[Body]) -> Body:

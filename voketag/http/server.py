@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import re
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 import structlog
 from aiohttp import HttpVersion11, web
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram
+from prometheus_client import CONTENT_TYPE_LATEST
 
-from voketag import identifiers, metrics
-from voketag.errors import InvalidField, Unavailable
+from voketag import metrics
 from voketag.http import bounds, listeners, openapi
+from voketag.http.answering import STOPPING, ShortAnswers, answer_errors, on_prepare
 from voketag.http.connections import Runner
-from voketag.http.problems import Problem, problem
-from voketag.http.protection import protect, refuse_ambiguous
 from voketag.http.requests import BODY_MAX_BYTES
-from voketag.http.routes import Handler, Route
-from voketag.logs import REQUEST_ID
+from voketag.http.routes import Handler, Route, SmallPost
+from voketag.http.short_way import Answer
 from voketag.settings import Settings
 
-RETRY_AFTER_S = 1
-_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _SEGMENT = "[^/]+"  # with braces, as the names of streams have them: aiohttp's own takes none
 _STREAMED = ("text/event-stream", "application/x-ndjson")
@@ -35,80 +29,9 @@ _METRICS_OF_ALL = "Prometheus metrics of every process"
 _METRICS_ALONE = (
     "Prometheus metrics of this process; of several copies any may answer, and ops has those of all"
 )
-_REQUEST_ID_KEY = web.RequestKey("request_id", str)
-
-# Set when the process stops, before its connections are waited for: what goes on for ever, such as
-# a stream of events, ends then.
-STOPPING = web.AppKey("stopping", asyncio.Event)
+_SHORT = web.AppKey("short", Mapping[str, Answer])
 
 log = structlog.get_logger()
-
-
-@web.middleware
-async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error as problem details; the time and status of every request as metrics."""
-    started = time.perf_counter()
-    status: int | str = "none"  # for a client that went away before its answer
-    given = request.headers.get("X-Request-Id", "")
-    request_id = given if _REQUEST_ID.match(given) else identifiers.new_text()
-    request[_REQUEST_ID_KEY] = request_id
-    outside = REQUEST_ID.set(request_id)
-    try:
-        response = await _respond(request, handler)
-        status = response.status
-        return response
-    finally:
-        REQUEST_ID.reset(outside)
-        requests, seconds = _figures(request.method, _route_of(request), status)
-        requests.inc()
-        seconds.observe(time.perf_counter() - started)
-
-
-@functools.lru_cache(maxsize=1024)  # a look-up by labels takes a microsecond and a half
-def _figures(method: str, route: str, status: int | str) -> tuple[Counter, Histogram]:
-    return metrics.REQUESTS.labels(method, route, status), metrics.REQUEST_SECONDS.labels(route)
-
-
-def _route_of(request: web.Request) -> str:
-    """The route's pattern: a path itself may hold a token, which belongs in no log or metric."""
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "(none)"
-
-
-async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        refuse_ambiguous(request)
-        return await handler(request)
-    except Problem as error:
-        return problem(error.status, error.code, error.detail, error.headers)
-    except InvalidField as error:
-        return problem(422, error.code, error.detail, field=error.field)
-    except Unavailable as error:
-        log.warning("unavailable", route=_route_of(request), error=str(error))
-        retry = {"Retry-After": str(RETRY_AFTER_S)}
-        return problem(503, "unavailable", "A server we need is not there; try again.", retry)
-    except web.HTTPMethodNotAllowed as error:
-        allowed = ", ".join(sorted(error.allowed_methods))
-        return problem(405, "method_not_allowed", f"Accepted: {allowed}.", {"Allow": allowed})
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        code = (error.reason or "error").lower().replace(" ", "_")
-        return problem(error.status, code, f"{error.reason}.")
-    except (asyncio.CancelledError, ConnectionResetError):
-        raise
-    except Exception:
-        log.exception("bug", route=_route_of(request))
-        return problem(500, "internal_error", "This is our fault; it has been logged.")
-
-
-async def _on_prepare(request: web.Request, response: web.StreamResponse) -> None:
-    request_id = request.get(_REQUEST_ID_KEY)  # none where it never came to a handler
-    response.headers["X-Request-Id"] = request_id or identifiers.new_text()
-    protect(response.headers)
-    if request.app[STOPPING].is_set():
-        response.force_close()
-        response.headers["Connection"] = "close"  # so that the client asks a successor next
 
 
 async def own_metrics() -> bytes:
@@ -126,9 +49,10 @@ def application(
 
     `ready` raises Unavailable while a server that the process needs does not answer.
     """
-    app = web.Application(middlewares=[_answer_errors], client_max_size=BODY_MAX_BYTES)
-    app.on_response_prepare.append(_on_prepare)
-    app[STOPPING] = asyncio.Event()
+    app = web.Application(middlewares=[answer_errors], client_max_size=BODY_MAX_BYTES)
+    app.on_response_prepare.append(on_prepare)
+    stopping = app[STOPPING] = asyncio.Event()
+    app[_SHORT] = _short_answers(routes, stopping)
 
     async def readyz(_: web.Request) -> web.Response:
         await ready()
@@ -152,7 +76,7 @@ def application(
 
     for route in (*routes, *shared):
         for method in _methods(route):
-            app.router.add_route(method, _path(route), route.handler, expect_handler=_expect)
+            app.router.add_route(method, _path(route), _handler(route), expect_handler=_expect)
     app.router.add_get("/openapi.json", serve_document)
     return app
 
@@ -162,6 +86,21 @@ def _path(route: Route) -> str:
     return _PARAMETER.sub(
         lambda found: f"{{{found[1]}:{route.patterns.get(found[1], _SEGMENT)}}}", route.path
     )
+
+
+def _short_answers(routes: Sequence[Route], stopping: asyncio.Event) -> Mapping[str, Answer]:
+    """What answers the plain requests of small posts, by path."""
+    posts = [(route.path, route.handler) for route in routes]
+    return {
+        path: ShortAnswers(path, post, stopping)
+        for path, post in posts
+        if isinstance(post, SmallPost)
+    }
+
+
+def _handler(route: Route) -> Handler:
+    """A route's handler as aiohttp wants it: a function, not an object that can be called."""
+    return route.handler.__call__ if isinstance(route.handler, SmallPost) else route.handler
 
 
 def _methods(route: Route) -> tuple[str, ...]:
@@ -212,7 +151,7 @@ async def listening(
     """
     if within is None:
         within = bounds.Bounds(connections=bounds.room_for(settings.connections_max))
-    runner = Runner(app, within)
+    runner = Runner(app, app[_SHORT], within)
     await runner.setup()
     watching = asyncio.create_task(bounds.watch(runner.connections, within.look_every_s))
     try:

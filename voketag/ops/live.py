@@ -17,9 +17,9 @@ from voketag import events
 from voketag.errors import Rejected, Unavailable
 from voketag.events import ScoredScan
 from voketag.http import sse
+from voketag.http.answering import RETRY_AFTER_S, STOPPING
 from voketag.http.problems import Problem
 from voketag.http.routes import Route
-from voketag.http.server import RETRY_AFTER_S, STOPPING
 from voketag.identifiers import rfc3339, time_of_ms
 from voketag.process import Wires
 from voketag.redis.stream_status import Totals, newest, read_totals

@@ -16,6 +16,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
     ConnectionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
@@ -39,6 +40,15 @@ _WAIT_FOR = (
 # Refusals that the library has no type for, and that an operator, or time, will mend: the disk is
 # full, the replicas are away, a script runs long. In a pipeline other words stand before them.
 _PASSES = re.compile(r"\b(?:MISCONF|NOREPLICAS|BUSY) ")
+
+_BY_WORD: dict[str, type[Exception]] = {
+    "NOSCRIPT": NoScriptError,
+    "LOADING": BusyLoadingError,
+    "OOM": OutOfMemoryError,
+    "READONLY": ReadOnlyError,
+    "CLUSTERDOWN": ClusterDownError,
+    "TRYAGAIN": TryAgainError,
+}
 
 Command = tuple[str | bytes | int | float, ...]
 
@@ -105,6 +115,11 @@ async def redis_errors() -> AsyncIterator[None]:
         if means_wait(error):
             raise Unavailable(f"redis: {error}") from error
         raise
+
+
+def reply_error(text: str) -> Exception:
+    """The library's exception for an error reply, for those who read replies themselves."""
+    return _BY_WORD.get(text.partition(" ")[0], ResponseError)(text)
 
 
 def means_wait(error: Exception) -> bool:

@@ -74,9 +74,12 @@ if product ~= '' then
   end
   product = string.sub(product, 37)
 end
-local signals = string.format(
-  '{"reporters":%d,"recalled":%s,"address_bad_tokens":%d,"device_bad_tokens":%d}',
-  reporters, recalled, tonumber(known[2] or 0), tonumber(known[3] or 0))
+local signals = ''
+if reporters > 0 or recalled == 'true' or known[2] or known[3] then
+  signals = string.format(
+    '{"reporters":%d,"recalled":%s,"address_bad_tokens":%d,"device_bad_tokens":%d}',
+    reporters, recalled, tonumber(known[2] or 0), tonumber(known[3] or 0))
+end
 
 redis.call('XADD', stream, '*', 'v', '1', 'event', event, 'product', product,
            'history', history, 'tail', tail, 'signals', signals)
@@ -103,4 +106,4 @@ if replay_s > 0 then
   redis.call('SET', replay_key, cmsgpack.pack({event, product, history, tail, signals}),
              'EX', replay_s)
 end
-return {'accepted', event, product, history, tail, signals}
+return {'accepted', product, history, tail, signals}

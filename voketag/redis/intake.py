@@ -76,42 +76,43 @@ class Intake:
         await self._scans.close()
         await self._redis.aclose()
 
-    async def offer(self, scan: Scan, *, remember: bool, found: Found | None = None) -> Outcome:
+    async def offer(self, scan: Scan, found: Found | None = None) -> Outcome:
         """Accept a scan durably, or say why not.
 
-        `remember` keeps a caller's own scan id, so that the same id gives the same facts again.
+        A caller's own scan id is remembered, so that the same id gives the same facts again.
         Raises Unavailable where Redis does not answer, or too few replicas do: the scan may or may
         not be accepted then. Raises Overloaded where too many scans wait.
         """
-        return _outcome(scan, await self._scans.call(self._arguments(scan, remember, found)))
+        return _outcome(scan, await self._scans.call(self._arguments(scan, found)))
 
     async def accepted_before(self, scan: Scan) -> Accepted | None:
         """What a scan with a caller's own id was accepted with; None where it was not, as far as
         Redis remembers. Nothing is accepted by this. Raises as `offer` does.
         """
-        arguments = self._arguments(scan, True, None, only_before=True)
+        arguments = self._arguments(scan, only_before=True)
         outcome = _outcome(scan, await self._scans.call(arguments))
         return outcome if isinstance(outcome, Accepted) else None
 
     def _arguments(
-        self, scan: Scan, remember: bool, found: Found | None, *, only_before: bool = False
+        self, scan: Scan, found: Found | None = None, *, only_before: bool = False
     ) -> Arguments:
         shard = events.shard_of(scan.product_id, self._shards)
         day = identifiers.day_of_ms(scan.received_at_ms)
+        of_product = product_tag(shard, scan.product_id)
         product, history = b"", b""
         if found is not None:
             product = _cached(found.product) if found.product is not None else b"unknown"
             history = events.to_json(found.history) if found.history is not None else b""
         return [
             events.scans(shard),
-            product_key(shard, scan.product_id),
-            history_key(shard, scan.product_id),
-            tail_key(shard, scan.product_id),
-            reporters_key(shard, scan.product_id),
+            product_key(of_product),
+            history_key(of_product),
+            tail_key(of_product),
+            reporters_key(of_product),
             recalled_key(shard),
             f"today:{{{shard}}}:{day}",
             f"top:{{{shard}}}:{day}",
-            replay_key(events.shard_of(scan.scan_id, self._shards), scan.scan_id),
+            self._replay_key(scan.scan_id) if scan.named else "replay:",
             f"limit:{scan.ip_hash}",
             probes_key(scan.ip_hash),
             probes_key(scan.fingerprint_hash),
@@ -121,8 +122,8 @@ class Intake:
             history,
             scan.received_at_ms,
             self._limit,
-            REPLAY_UNSTORED_S if remember else 0,
-            str(scan.product_id),
+            REPLAY_UNSTORED_S if scan.named else 0,
+            scan.product_id.hex,
             PRODUCT_TTL_S,
             HISTORY_TTL_S,
             int(only_before),
@@ -138,12 +139,15 @@ class Intake:
                 pipeline.expire(probes_key(hashed), PROBES_TTL_S)
             await pipeline.execute()
 
-    async def forget_soon(self, scan_ids: Iterable[UUID]) -> None:
+    async def forget_soon(self, scans: Iterable[Scan]) -> None:
         """These scans are stored: from now on Postgres knows their ids. Raises Unavailable."""
         keys: dict[int, list[str]] = defaultdict(list)
-        for scan_id in scan_ids:
-            shard = events.shard_of(scan_id, self._shards)
-            keys[shard].append(replay_key(shard, scan_id))
+        for scan in scans:
+            if scan.named:
+                shard = events.shard_of(scan.scan_id, self._shards)
+                keys[shard].append(replay_key(shard, scan.scan_id))
+        if not keys:
+            return
         async with redis_errors(), self._redis.pipeline(transaction=False) as pipeline:
             for shard_keys in keys.values():
                 await self._expire(shard_keys, [REPLAY_WINDOW_S], client=pipeline)
@@ -165,7 +169,7 @@ class Intake:
 
     async def report(self, product_id: UUID, *reporters: str) -> None:
         """Count keyed hashes of addresses that reported this product, each once."""
-        key = reporters_key(events.shard_of(product_id, self._shards), product_id)
+        key = reporters_key(self._tag(product_id))
         async with redis_errors(), self._redis.pipeline(transaction=True) as pipeline:
             pipeline.sadd(key, *reporters)
             pipeline.expire(key, REPORTERS_TTL_S)
@@ -173,9 +177,8 @@ class Intake:
 
     async def forget_reports(self, product_id: UUID, *reporters: str) -> None:
         """What these reported of this product turned out to be unfounded."""
-        shard = events.shard_of(product_id, self._shards)
         async with redis_errors():
-            await self._redis.srem(reporters_key(shard, product_id), *reporters)
+            await self._redis.srem(reporters_key(self._tag(product_id)), *reporters)
 
     async def today(self, at_ms: int) -> int:
         """Scans accepted on the UTC day of `at_ms`."""
@@ -197,17 +200,22 @@ class Intake:
                 found += [(UUID(member.decode()), int(scans)) for member, scans in pairs]
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:most]
 
+    def _tag(self, product_id: UUID) -> str:
+        return product_tag(events.shard_of(product_id, self._shards), product_id)
+
+    def _replay_key(self, scan_id: UUID) -> str:
+        return replay_key(events.shard_of(scan_id, self._shards), scan_id)
+
 
 def _outcome(scan: Scan, reply: Any) -> Outcome:
-    status = reply[0]
-    if status == b"miss":
-        return Unknown()
-    if status == b"limited":
-        return Limited(int(reply[1]))
-    event, product, history, tail, signals = reply[1:]
-    if status == b"replay":
-        scan = events.decode_json(event, Scan)
-    return acceptance.from_parts(scan, product, history, tail, signals)
+    match reply[0]:
+        case b"accepted":
+            return acceptance.from_parts(scan, *reply[1:])
+        case b"replay":
+            return acceptance.from_parts(events.decode_json(reply[1], Scan), *reply[2:])
+        case b"limited":
+            return Limited(int(reply[1]))
+    return Unknown()
 
 
 async def histories(redis: Redis, shard: int, product_ids: Sequence[UUID]) -> list[History | None]:
@@ -216,40 +224,46 @@ async def histories(redis: Redis, shard: int, product_ids: Sequence[UUID]) -> li
         return []
     async with redis_errors():
         values: list[Any] = await redis.mget(
-            [history_key(shard, product_id) for product_id in product_ids]
+            [history_key(product_tag(shard, product_id)) for product_id in product_ids]
         )
     return [events.decode_json(value, History) if value else None for value in values]
 
 
 def remember(shard: int, product_id: UUID, history: History) -> Command:
     """The command that stores a history, for `Streams.complete`."""
-    key = history_key(shard, product_id)
+    key = history_key(product_tag(shard, product_id))
     return ("SET", key, events.to_json(history), "EX", HISTORY_TTL_S)
 
 
 def forget_waiting(shard: int, scan: Scan) -> Command:
     """The command that takes a scored scan off the accepted ones that wait for their score."""
-    return ("LREM", tail_key(shard, scan.product_id), 1, events.to_json(sighting(scan)))
+    key = tail_key(product_tag(shard, scan.product_id))
+    return ("LREM", key, 1, events.to_json(sighting(scan)))
 
 
-def product_key(shard: int, product_id: UUID) -> str:
+def product_tag(shard: int, product_id: UUID) -> str:
+    """What the keys of a product end with."""
+    return f"{{{shard}}}:{product_id.hex}"
+
+
+def product_key(tag: str) -> str:
     """The cached product."""
-    return f"product:{{{shard}}}:{product_id.hex}"
+    return f"product:{tag}"
 
 
-def history_key(shard: int, product_id: UUID) -> str:
+def history_key(tag: str) -> str:
     """The history the score group keeps."""
-    return f"history:{{{shard}}}:{product_id.hex}"
+    return f"history:{tag}"
 
 
-def tail_key(shard: int, product_id: UUID) -> str:
+def tail_key(tag: str) -> str:
     """The sightings accepted but not yet scored, oldest first."""
-    return f"tail:{{{shard}}}:{product_id.hex}"
+    return f"tail:{tag}"
 
 
-def reporters_key(shard: int, product_id: UUID) -> str:
+def reporters_key(tag: str) -> str:
     """The set of hashed addresses that reported the product."""
-    return f"reporters:{{{shard}}}:{product_id.hex}"
+    return f"reporters:{tag}"
 
 
 def recalled_key(shard: int) -> str:

@@ -8,17 +8,19 @@ Redis that stalls does not fill this process instead.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-import math
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from redis.asyncio import Connection, Redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
 from voketag.errors import Overloaded, Unavailable
-from voketag.redis.connection import COMMAND_TIMEOUT_S, Command, means_wait, redis_errors
+from voketag.redis.connection import Command, means_wait, redis_errors
+from voketag.redis.exchange import Exchange
 
 AT_ONCE = 2  # one is prepared, and its replies are told, while the server works on the other
 MAX_CALLS = 256
@@ -27,6 +29,7 @@ MAX_WAITING = 10_000  # a second's worth of scans
 REPLICAS_WAIT_MS = 1000  # well below the time a command may take
 
 Arguments = list[bytes | str | int]
+_Call = tuple[Arguments, asyncio.Future[Any]]
 
 
 class SharedPipeline:
@@ -38,16 +41,23 @@ class SharedPipeline:
 
     def __init__(self, redis: Redis, script: bytes, key_count: int, replicas: int) -> None:
         self._redis = redis
-        self._script = script.decode()
-        self._sha1 = hashlib.sha1(script, usedforsecurity=False).hexdigest()
-        self._key_count = key_count
+        self._script = script
+        self._head = ("EVALSHA", hashlib.sha1(script, usedforsecurity=False).hexdigest(), key_count)
         self._replicas = replicas
-        self._waiting: deque[tuple[Arguments, asyncio.Future[Any]]] = deque()
-        self._flushing: set[asyncio.Task[None]] = set()
+        self._waiting: deque[_Call] = deque()
+        self._in_flight = 0
+        self._flushing = False
+        self._exchange: Exchange | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._unloaded = True  # whether the server may not know the script
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def close(self) -> None:
-        """Send what waits."""
-        await asyncio.gather(*self._flushing)
+        """Wait for what was called, then close the connection."""
+        await self._idle.wait()
+        if self._exchange is not None:
+            self._exchange.close()
 
     def call(self, arguments: Arguments) -> asyncio.Future[Any]:
         """The reply to come: keys first, then arguments. Raises Overloaded where too many wait; the
@@ -55,85 +65,88 @@ class SharedPipeline:
         """
         if len(self._waiting) >= MAX_WAITING:
             raise Overloaded(f"{MAX_WAITING} calls wait for Redis already")
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((arguments, future))
-        if len(self._flushing) < AT_ONCE:
-            task = asyncio.create_task(self._flush())
-            self._flushing.add(task)
-            task.add_done_callback(self._flushing.discard)
+        self._idle.clear()
+        if not self._flushing:  # once all that arrive in this turn of the loop have called
+            self._flushing = True
+            loop.call_soon(self._flush)
         return future
 
-    async def _flush(self) -> None:
-        """Send all that waits, a pipeline at a time; what arrives meanwhile shares the next one."""
-        while self._waiting:
-            batch = self._next()
-            try:
-                async with redis_errors():
-                    replies = await self._evaluate([arguments for arguments, _ in batch])
-            except Exception as error:
-                replies = [error] * len(batch)
-            for (_, future), reply in zip(batch, replies, strict=True):
-                if future.done():
-                    continue  # its caller has gone
-                if isinstance(reply, Exception):
-                    future.set_exception(_as_failure(reply))
-                else:
-                    future.set_result(reply)
+    def _flush(self) -> None:
+        """Send what waits, as far as it may; what arrives meanwhile shares the next pipeline."""
+        self._flushing = False
+        while self._waiting and self._in_flight < AT_ONCE:
+            if self._exchange is None or not self._exchange.open:
+                if self._connecting is None:
+                    self._connecting = asyncio.create_task(self._connect())
+                return
+            self._send(self._exchange, self._next())
+        if not self._waiting and not self._in_flight:
+            self._idle.set()
 
-    def _next(self) -> list[tuple[Arguments, asyncio.Future[Any]]]:
+    async def _connect(self) -> None:
+        """Open a connection. Where that fails, so does all that waits."""
+        try:
+            async with redis_errors():
+                connection = await self._redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+            self._exchange, self._unloaded = Exchange(connection), True
+        except Exception as error:
+            while self._waiting:
+                _tell(self._waiting.popleft()[1], error)
+        finally:
+            self._connecting = None
+        self._flush()
+
+    def _next(self) -> list[_Call]:
         """What fits into one pipeline, at least one call."""
-        batch: list[tuple[Arguments, asyncio.Future[Any]]] = []
+        batch: list[_Call] = []
         size = 0
         while self._waiting and len(batch) < MAX_CALLS:
-            size += sum(len(word) for word in self._waiting[0][0] if not isinstance(word, int))
+            size += sum([len(word) for word in self._waiting[0][0] if not isinstance(word, int)])
             if batch and size > MAX_BYTES:
                 break
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _evaluate(self, calls: Sequence[Arguments]) -> list[Any]:
-        replies = await self._pipeline(calls)
-        unsent = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if unsent:  # a server that was restarted; what it refused it did not run
-            await self._redis.script_load(self._script)
-            again = await self._pipeline([calls[n] for n in unsent])
-            for n, reply in zip(unsent, again, strict=True):
-                replies[n] = reply
-        return replies
-
-    async def _pipeline(self, calls: Sequence[Arguments]) -> list[Any]:
-        commands: list[Command] = [
-            ("EVALSHA", self._sha1, self._key_count, *arguments) for arguments in calls
-        ]
+    def _send(self, exchange: Exchange, batch: list[_Call]) -> None:
+        commands: list[Command] = [(*self._head, *arguments) for arguments, _ in batch]
+        if self._unloaded:
+            commands.insert(0, ("SCRIPT", "LOAD", self._script))
         if self._replicas:
             commands.append(("WAIT", self._replicas, REPLICAS_WAIT_MS))
-        replies = await self._exchange(commands)
-        if self._replicas:
-            replies = self._held_by_replicas(replies[:-1], replies[-1])
-        return replies
+        exchange.send(commands, partial(self._answered, batch, self._unloaded))
+        self._in_flight += 1
+        self._unloaded = False
 
-    async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands, and give their replies, an error in place of each that failed.
-
-        Over a connection itself: the library's pipeline spends as long on a command as its script
-        takes, not least on a timeout of its own for every reply.
+    def _answered(self, batch: list[_Call], loaded: bool, replies: list[Any] | Exception) -> None:
+        """Tell each caller its own reply. What a server without the script has refused it did not
+        run: that is sent again, once, behind the script.
         """
-        pool = self._redis.connection_pool
-        connection: Connection = await pool.get_connection()  # type: ignore[no-untyped-call]
-        try:
-            async with asyncio.timeout(COMMAND_TIMEOUT_S):
-                await connection.send_packed_command(connection.pack_commands(commands))
-                return [await _reply(connection) for _ in commands]
-        finally:
-            await pool.release(connection)
+        self._in_flight -= 1
+        if isinstance(replies, Exception):
+            replies = [replies] * len(batch)
+        else:
+            if loaded:
+                del replies[0]
+            if self._replicas:
+                replies = self._held_by_replicas(replies, replies.pop())
+        for call, reply in zip(reversed(batch), reversed(replies), strict=True):
+            if isinstance(reply, NoScriptError) and not loaded:
+                self._waiting.appendleft(call)
+                self._unloaded = True
+            else:
+                _tell(call[1], reply)
+        self._flush()
 
-    def _held_by_replicas(self, replies: list[Any], holding: Any) -> list[Any]:
+    def _held_by_replicas(self, replies: Sequence[Any], holding: Any) -> list[Any]:
         """The replies, or, where too few replicas hold what was written, that error in place of
         each. WAIT speaks of the writes of its own connection: a call that relies on what another
         one has written has to write as well.
         """
         if isinstance(holding, int) and holding >= self._replicas:
-            return replies
+            return list(replies)
         said = f"{holding} of {self._replicas} replicas hold it"
         return [
             reply if isinstance(reply, Exception) else Unavailable(f"redis: {said}")
@@ -141,13 +154,12 @@ class SharedPipeline:
         ]
 
 
-async def _reply(connection: Connection) -> Any:
-    try:
-        return await connection.read_response(timeout=math.inf)
-    except ResponseError as error:
-        return error
-
-
-def _as_failure(error: Exception) -> Exception:
-    """What one caller is told of an error in its own reply: a full server, a read-only one."""
-    return Unavailable(f"redis: {error}") if means_wait(error) else error
+def _tell(future: asyncio.Future[Any], reply: Any) -> None:
+    """Give one caller its reply, or what its error means: a full server, one that is gone."""
+    with contextlib.suppress(asyncio.InvalidStateError):  # the caller has gone
+        if not isinstance(reply, Exception):
+            future.set_result(reply)
+        elif means_wait(reply):
+            future.set_exception(Unavailable(f"redis: {reply}"))
+        else:
+            future.set_exception(reply)

@@ -103,9 +103,11 @@ class History(msgspec.Struct, frozen=True, array_like=True):
         """Whether the product was scanned already on the UTC day of `seen`."""
         return seen.at_ms // _DAY_MS in self.days
 
-    def summary(self) -> HistorySummary:
-        """What is told to a person."""
-        return HistorySummary(self.scans, self.first_at_ms, self.countries)
+    def summary_with(self, seen: Sighting) -> HistorySummary:
+        """What is told to the person who has made the scan `seen`, which counts."""
+        first_at_ms = min(self.first_at_ms, seen.at_ms) if self.scans else seen.at_ms
+        countries = _with(self.countries, seen.country, REMEMBERED_COUNTRIES)
+        return HistorySummary(self.scans + 1, first_at_ms, countries)
 
 
 @functools.lru_cache(maxsize=64)

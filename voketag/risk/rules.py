@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from voketag import identifiers
 from voketag.events import Product, Reason, Scan, Signals
 from voketag.risk.countries import COUNTRIES
 from voketag.risk.history import (
@@ -40,6 +39,8 @@ POINTS: dict[str, tuple[Step, ...]] = {
     "reported": ((1, 15), (3, 30), (10, 45)),
 }
 
+_FEWEST = {code: steps[0][0] for code, steps in POINTS.items()}
+
 VELOCITY_WINDOW_MS = 60_000
 MAX_SPEED_KMH = 900.0  # an airliner's cruise
 MIN_TRAVEL_KM = 100.0  # below it, errors of positions and clocks make any speed
@@ -55,11 +56,7 @@ class Observation(msgspec.Struct, frozen=True):
     scan: Scan
     product: Product
     signals: Signals
-
-    @property
-    def at_ms(self) -> int:
-        """When the scan was made, in milliseconds since the epoch."""
-        return identifiers.at_ms(self.scan.scan_id)
+    at_ms: int  # when the scan was made, since the epoch
 
 
 Rule = Callable[[Observation, History], Reason | None]
@@ -216,9 +213,9 @@ def _reason(
 
     History remembers no more than `remembered` of some things; from there the count is a floor.
     """
-    points = points_for(code, count - forgiven)
-    if not points:
+    if count - forgiven < _FEWEST[code]:  # nearly always
         return None
+    points = points_for(code, count - forgiven)
     if remembered is not None and count >= remembered:
         return Reason(code, points, sentence.format(f"at least {remembered}"))
     return Reason(code, points, sentence.format(count))
@@ -230,7 +227,7 @@ def _forgiven(seen: Observation, history: History) -> int:
     A copied code spreads in days. An allowance keeps the tenth year of an honest product quiet
     without having to remember when each device was seen.
     """
-    if not history.scans:
+    if not history.scans or seen.at_ms - history.first_at_ms < _YEAR_MS:
         return 0
     years = (seen.at_ms - history.first_at_ms) // _YEAR_MS
     return min(FORGIVEN_AT_MOST, max(0, years))

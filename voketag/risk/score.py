@@ -5,6 +5,7 @@ Ingress answers with it and the score group records it: the same pure call with 
 
 from __future__ import annotations
 
+from voketag import identifiers
 from voketag.events import Assessment, Level, Product, Reason, Scan, Signals, Verdict
 from voketag.risk.history import History
 from voketag.risk.rules import RULES, Observation
@@ -28,7 +29,7 @@ def assess(scan: Scan, product: Product | None, history: History, signals: Signa
     """
     if product is None:
         return NOT_RECOGNISED
-    seen = Observation(scan, product, signals)
+    seen = Observation(scan, product, signals, identifiers.at_ms(scan.scan_id))
     reasons = [reason for rule in RULES if (reason := rule(seen, history)) is not None]
     if len(reasons) > 1:
         reasons.sort(key=_weightiest_first)

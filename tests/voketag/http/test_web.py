@@ -86,6 +86,7 @@ async def test_the_document_describes_every_route_and_its_answers(caller: Caller
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
         "/things",
+        "/notes",
         "/things/{id}",
         "/keys/{id}",
         "/fail/{how}",

@@ -132,9 +132,12 @@ def test_the_first_scan_of_a_day_is_recognised_even_a_week_late() -> None:
 
 
 def test_the_summary_is_what_people_are_told() -> None:
-    assert EMPTY.summary() == HistorySummary(0, 0, ())
-    history = history_of([scan(0), scan(5, country="AR")])
-    assert history.summary() == HistorySummary(2, START_MS, ("BR", "AR"))
+    first, second = sighting(scan(0)), sighting(scan(5, country="AR"))
+    assert EMPTY.summary_with(first) == HistorySummary(1, START_MS, ("BR",))
+    told = EMPTY.after(first).summary_with(second)
+    assert told == HistorySummary(2, START_MS, ("BR", "AR"))
+    late = EMPTY.after(second).summary_with(first)
+    assert late == HistorySummary(2, START_MS, ("AR", "BR"))
 
 
 def test_the_one_phone_of_an_owner_does_not_become_a_crowd() -> None:

@@ -19,6 +19,7 @@ from tests.voketag.risk.scenes import (
     history_of,
     scan,
 )
+from voketag import identifiers
 from voketag.events import Reason, Scan, Signals
 from voketag.risk import rules
 from voketag.risk.history import EMPTY, REMEMBERED_DEVICES, History
@@ -37,7 +38,7 @@ def reason(
     destinations: tuple[str, ...] = (),
 ) -> Reason | None:
     product = msgspec.structs.replace(PRODUCT, destination_countries=destinations)
-    return rule(Observation(now, product, signals), history)
+    return rule(Observation(now, product, signals, identifiers.at_ms(now.scan_id)), history)
 
 
 def points(*arguments: object, **named: object) -> int:
