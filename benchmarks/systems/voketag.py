@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,10 @@ from voketag.ops import client
 from voketag.ops import run as ops_run
 from voketag.ops.client import Client
 from voketag.settings import Settings
+from voketag.stack.formation import Formation
 from voketag.stack.home import make_home
 from voketag.stack.program import read_procfile
-from voketag.stack.run import PROCFILE, READY_TIMEOUT_S
+from voketag.stack.run import PROCFILE
 from voketag.stack.stack import Stack
 from voketag.stack.supervise import Supervisor
 
@@ -63,16 +63,8 @@ async def started(folder: Path, products: int = PRODUCTS) -> AsyncIterator[Syste
 
 async def _start(programs: Supervisor, settings: Settings) -> tuple[str, ...]:
     """Start what the Procfile names. The names."""
-    addresses = ops_run.addresses(settings)
-    named = [
-        replace(
-            program,
-            tells_ready=True,
-            ready_timeout_s=READY_TIMEOUT_S,
-            listen=addresses.get(program.name),
-        )
-        for program in read_procfile(PROCFILE)
-    ]
+    formation = Formation(ops_run.addresses(settings), settings.formation)
+    named = formation.programs(read_procfile(PROCFILE))
     await asyncio.gather(*(programs.start(program) for program in named))
     return tuple(program.name for program in named)
 
