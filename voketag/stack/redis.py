@@ -17,8 +17,8 @@ _CONTROL_GROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 
-# glibc's allocator, which the packaged server uses, would give the buffers of the log back to the
-# kernel after each flush, a few hundred times a second, and ask for them again. Read by nothing else.
+# glibc would give the buffers of the log back to the kernel after each flush, a few hundred times a
+# second, and ask for them again. The packaged server uses its allocator; nothing else reads this.
 ALLOCATOR = {
     "GLIBC_TUNABLES": "glibc.malloc.tcache_max=16384:glibc.malloc.tcache_count=2000:"
     "glibc.malloc.top_pad=4194304:glibc.malloc.trim_threshold=67108864:"
