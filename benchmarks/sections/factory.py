@@ -1,0 +1,160 @@
+"""How fast a factory's batches are made, and in how much memory."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.factories import peer, pushing, voketag
+from benchmarks.factories.factory import Factory
+from benchmarks.factories.pushing import Took
+from benchmarks.memory import MIB, Memory, watched
+from benchmarks.peers import SEED_FACTORY, Missing
+from benchmarks.section import Bench, Figure, Found, Section, Target
+
+PRODUCTS = 1_000  # of a usual batch
+AT_ONCE = 8
+BATCHES = 60
+WARM_UP_BATCHES = 16
+SINGLES = 11
+SIZES = (1, 1_000, 100_000)
+LARGEST = 1_000_000
+WITHIN_S = 180.0
+OURS = ("factory", "register")
+
+
+@dataclass
+class _Findings:
+    """What one system did: a value a round, what each size took, and in how much memory."""
+
+    per_s: list[float] = field(default_factory=list)
+    single_ms: list[float] = field(default_factory=list)
+    took: dict[int, list[Took]] = field(default_factory=dict)
+    memory: dict[str, dict[str, Memory]] = field(default_factory=dict)
+
+
+async def measure(bench: Bench) -> Found:
+    """Both systems run side by side and are measured in turn; the one that waits costs little."""
+    notes = [
+        "No rate of batches is limited here; VokeTag accepts 1,200 a minute from a factory unless "
+        "told otherwise.",
+        f"VokeTag anchors meanwhile; {SEED_FACTORY.name} does not, and completes what it stored.",
+    ]
+    async with contextlib.AsyncExitStack() as stack:
+        (bench.folder / "voketag").mkdir()
+        factories = [await stack.enter_async_context(voketag.started(bench.folder / "voketag"))]
+        (bench.folder / "peer").mkdir()
+        try:
+            started = peer.started(SEED_FACTORY, bench.folder / "peer")
+            factories.append(await stack.enter_async_context(started))
+        except Missing as missing:
+            notes.append(f"{SEED_FACTORY.name} NOT MEASURED: {missing}")
+        found = {factory.name: _Findings() for factory in factories}
+        for factory in factories:
+            await pushing.in_flight_per_s(factory, WARM_UP_BATCHES, PRODUCTS, AT_ONCE)
+        for number in range(bench.rounds):
+            for factory in factories:
+                await _round(bench, factory, found[factory.name], number)
+        for size in _sizes(bench.scale):
+            for factory in factories:
+                await _size(bench, factory, found[factory.name], size)
+    return _found(found, notes)
+
+
+def _sizes(scale: float) -> list[int]:
+    """How large the batches are that are made once: a shortened run makes smaller ones."""
+    sizes = [max(1, round(size * min(1.0, scale))) if size > PRODUCTS else size for size in SIZES]
+    return [*sizes, LARGEST] if scale >= 1 else sizes
+
+
+async def _round(bench: Bench, factory: Factory, found: _Findings, number: int) -> None:
+    batches = max(AT_ONCE, round(BATCHES * bench.scale))
+    async with watched(factory.pids()) as memory:
+        per_s = await pushing.in_flight_per_s(factory, batches, PRODUCTS, AT_ONCE)
+    found.per_s.append(per_s)
+    _keep(found.memory.setdefault(f"{AT_ONCE} batches of {PRODUCTS:,} in flight", {}), memory)
+    singles = max(3, round(SINGLES * min(1.0, bench.scale)))
+    took = [await pushing.until_stored_s(factory, PRODUCTS, WITHIN_S) for _ in range(singles)]
+    found.single_ms.append(1000 * statistics.median(took))
+    bench.say(
+        f"round {number + 1}, {factory.name}: {found.per_s[-1]:,.0f} products/s, "
+        f"one batch in {found.single_ms[-1]:.1f} ms"
+    )
+
+
+async def _size(bench: Bench, factory: Factory, found: _Findings, size: int) -> None:
+    async with watched(factory.pids()) as memory:
+        took = await pushing.one(factory, size, WITHIN_S)
+    found.took.setdefault(size, []).append(took)
+    found.memory[f"a batch of {size:,}"] = memory
+    bench.say(
+        f"{size:,} products, {factory.name}: accepted in {1000 * took.accepted_s:.1f} ms, "
+        f"stored in {took.stored_s:.3f} s, completed in {took.completed_s:.2f} s"
+    )
+
+
+def _keep(kept: dict[str, Memory], seen: Mapping[str, Memory]) -> None:
+    """The most of both."""
+    for name, memory in seen.items():
+        most = kept.setdefault(name, Memory())
+        most.rss_bytes = max(most.rss_bytes, memory.rss_bytes)
+        most.pss_bytes = max(most.pss_bytes, memory.pss_bytes)
+
+
+def _found(found: Mapping[str, _Findings], notes: Sequence[str]) -> Found:
+    per_s = {
+        name: Figure(
+            f"products stored, {AT_ONCE} batches of {PRODUCTS:,} in flight",
+            name,
+            "products/s",
+            tuple(findings.per_s),
+        )
+        for name, findings in found.items()
+    }
+    single = {
+        name: Figure(f"a batch of {PRODUCTS:,} stored", name, "ms", tuple(findings.single_ms))
+        for name, findings in found.items()
+    }
+    ours = single[voketag.NAME]
+    targets = [Target(ours.name, ours, at_least=50, aim=25, better="less")]
+    for name in found.keys() - {voketag.NAME}:
+        targets += [
+            Target("products stored / " + name, per_s[voketag.NAME], per_s[name], 2.0, 4.0),
+            Target(f"{ours.name} / {name}", ours, single[name], better="less"),
+        ]
+    figures = [*per_s.values(), *single.values()]
+    for name, findings in found.items():
+        figures += _times(name, findings.took)
+        figures += _memory(name, findings.memory)
+    return Found(figures, targets, notes)
+
+
+def _times(name: str, took: Mapping[int, Sequence[Took]]) -> list[Figure]:
+    figures = []
+    for size, times in took.items():
+        for what, values in (
+            ("accepted", [one.accepted_s for one in times]),
+            ("stored", [one.stored_s for one in times]),
+            ("completed", [one.completed_s for one in times]),
+        ):
+            figure = Figure(f"{size:,} products {what}", name, "s", tuple(values))
+            figures.append(figure)
+    return figures
+
+
+def _memory(name: str, memory: Mapping[str, Mapping[str, Memory]]) -> list[Figure]:
+    """Of ours the processes that make batches; of a peer all of them."""
+    figures = []
+    for during, processes in memory.items():
+        for process, most in processes.items():
+            if name == voketag.NAME and process not in OURS:
+                continue
+            for kind, size in (("resident", most.rss_bytes), ("proportional", most.pss_bytes)):
+                what = f"{process}: most {kind} memory, {during}"
+                figures.append(Figure(what, name, "MiB", (size / MIB,)))
+    return figures
+
+
+SECTION = Section("factory", "Batches of products", measure)
