@@ -17,7 +17,7 @@ import asyncpg
 
 from voketag.stack.supervise import Supervisor
 
-POLL_EVERY_S = 0.001
+LOOK_EVERY_S = 0.001
 _BODY = {"sku": "SHOE-42", "name": "Running shoe"}
 
 
@@ -60,7 +60,13 @@ class Factory:
             raise NotMade(f"{self.name}: a batch failed")
         return {row["id"] for row in rows if row["status"] in statuses}
 
-    async def until(self, batch_ids: Collection[UUID], *statuses: str, within_s: float) -> None:
+    async def until(
+        self,
+        batch_ids: Collection[UUID],
+        *statuses: str,
+        within_s: float,
+        every_s: float = LOOK_EVERY_S,
+    ) -> None:
         """Wait until all of these batches have one of these states. Raises NotMade."""
         left, deadline_s = set(batch_ids), time.monotonic() + within_s
         while left:
@@ -68,7 +74,7 @@ class Factory:
             if left and time.monotonic() > deadline_s:
                 wanted = " or ".join(statuses)
                 raise NotMade(f"{self.name}: {len(left)} batches not {wanted} in {within_s:g} s")
-            await asyncio.sleep(POLL_EVERY_S)
+            await asyncio.sleep(every_s)
 
     def pids(self) -> dict[str, int]:
         """The processes of its programs at this moment, by name."""

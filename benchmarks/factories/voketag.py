@@ -23,7 +23,6 @@ from voketag.stack.stack import Stack
 from voketag.stack.supervise import Supervisor
 
 NAME = "VokeTag"
-STORED = ("processing", "completed")
 _UNLIMITED = {"VOKETAG_BATCH_RATE_LIMIT": "0", "VOKETAG_SCAN_RATE_LIMIT": "0"}
 
 
@@ -64,13 +63,21 @@ async def started(
 
 async def _start_programs(programs: Supervisor, settings: Settings) -> tuple[str, ...]:
     """Start what the Procfile names. The names."""
-    lines = read_procfile(PROCFILE)
-    for line in lines:
-        await programs.start(as_run(line, settings))
-    return tuple(line.name for line in lines)
+    addresses = ops_run.addresses(settings)
+    every = _programs()
+    for name, program in every.items():
+        await programs.start(replace(program, listen=addresses.get(name)))
+    return tuple(every)
 
 
-def as_run(line: Program, settings: Settings) -> Program:
-    """A line of the Procfile with what `voketag run` knows of its program."""
-    listen = ops_run.addresses(settings).get(line.name)
-    return replace(line, tells_ready=True, ready_timeout_s=READY_TIMEOUT_S, listen=listen)
+def consumer(name: str) -> Program:
+    """A consumer's program, for one that is stopped for a while."""
+    return _programs()[name]
+
+
+def _programs() -> dict[str, Program]:
+    """The Procfile's programs with what `voketag run` knows of them, addresses aside."""
+    return {
+        program.name: replace(program, tells_ready=True, ready_timeout_s=READY_TIMEOUT_S)
+        for program in read_procfile(PROCFILE)
+    }
