@@ -9,26 +9,28 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from voketag import settings as settings_module
 from voketag.ops.run import migrate
+from voketag.settings import Settings
 from voketag.stack.stack import VARIABLES, Stack
 
 _UNUSED = {VARIABLES["chain"]: "http://127.0.0.1:9"}  # so that none is started
 
 
 @contextlib.asynccontextmanager
-async def redis_and_postgres(folder: Path) -> AsyncIterator[tuple[str, str]]:
-    """The URLs of both embedded servers, as `voketag run` starts them; Postgres has our schema."""
+async def embedded(folder: Path) -> AsyncIterator[Settings]:
+    """The settings of an embedded Redis and Postgres as `voketag run` starts them, Postgres with
+    our schema; ended with the context.
+    """
     with (folder / "servers.log").open("w") as log:
 
         def say(line: str) -> None:
             print(line, file=log, flush=True)
 
         async with Stack(folder / "servers", _UNUSED, report=say) as servers:
-            redis_url, url = (
-                servers.environment[VARIABLES[name]] for name in ("redis", "postgres")
-            )
-            await migrate(url)
-            yield redis_url, url
+            settings = settings_module.load(servers.environment)
+            await migrate(settings.database_url)
+            yield settings
 
 
 async def another_database(url: str, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from benchmarks import raw_copy
-from benchmarks.databases import redis_and_postgres
+from benchmarks.databases import embedded
 from benchmarks.garbage_rest import collected_seldom
 from benchmarks.raw_copy import record
 from benchmarks.scored_scans import product_ids, scored_scans
@@ -46,7 +46,8 @@ async def measure(bench: Bench) -> Found:
     ours where every row is there already.
     """
     rows = _rows(max(BATCH, round(ROWS * bench.scale)))
-    async with redis_and_postgres(bench.folder) as (_, url):
+    async with embedded(bench.folder) as settings:
+        url = settings.database_url
         connection, database = await asyncpg.connect(url), await Database.open(url)
         try:
             with collected_seldom():
