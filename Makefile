@@ -23,6 +23,8 @@ NODE_STAMP := $(VENV)/.stamp-node
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 endif
 
+COMMA := ,
+
 # The systems that VokeTag is measured against have an environment of their own.
 PEERS := .venv-peers
 PEERS_INSTALL := $(PEERS)/bin/python -m pip --disable-pip-version-check install -q \
@@ -33,6 +35,7 @@ RUN_STAMP := $(VENV)/.stamp-run
 DEV_STAMP := $(VENV)/.stamp-dev
 FUZZ_STAMP := $(VENV)/.stamp-fuzz
 AUDIT_STAMP := $(VENV)/.stamp-audit
+BENCH_STAMP := $(VENV)/.stamp-bench
 PEERS_STAMP := $(PEERS)/.stamp
 NPM_STAMP := node_modules/.stamp
 
@@ -41,7 +44,7 @@ FAILURE_MODES := $(filter F%,$(MAKECMDGOALS))
 NAMED := $(shell echo "$(FAILURE_MODES)" | sed 's/F[0-9]*/_&_/g; s/ / or /g')
 SELECTED := $(if $(FAILURE_MODES),-v -k "$(NAMED)")
 
-.PHONY: help run demo test test-debian chaos soak fuzz peers audit lint format lock clean
+.PHONY: help run demo test test-debian chaos soak fuzz bench peers audit lint format lock clean
 .DEFAULT_GOAL := help
 # Two pips at once in one environment would break it.
 .NOTPARALLEL:
@@ -72,6 +75,10 @@ soak: $(RUN_STAMP) $(NPM_STAMP) ## see that memory stays flat under load; draws 
 fuzz: $(FUZZ_STAMP) ## fuzz what decodes strangers' bytes for SECONDS (60); wheels are for Linux on x86-64
 	$(PY) -m fuzz $(SECONDS)
 
+bench: $(BENCH_STAMP) $(PEERS_STAMP) $(NPM_STAMP) ## measure against targets and peers: ONLY=latency,cost ROUNDS=3 SCALE=1
+	@$(PY) -m benchmarks $(foreach name,$(subst $(COMMA), ,$(ONLY)),--only $(name)) \
+	  --rounds $(or $(ROUNDS),3) --scale $(or $(SCALE),1)
+
 peers: $(PEERS_STAMP) ## install what the Python systems of benchmarks/peers need
 
 audit: $(AUDIT_STAMP) $(NPM_STAMP) ## ask whether a locked dependency is known to be vulnerable
@@ -94,6 +101,7 @@ lock: ## compile requirements/*.txt anew from pyproject.toml (needs uv)
 	$(COMPILE) -c requirements/dev.txt --group pyproject.toml:fuzz -o requirements/fuzz.txt
 	$(COMPILE) -c requirements/dev.txt --group pyproject.toml:audit -o requirements/audit.txt
 	$(COMPILE) -c requirements/dev.txt --group pyproject.toml:peers -o requirements/peers.txt
+	$(COMPILE) -c requirements/dev.txt --group pyproject.toml:bench -o requirements/bench.txt
 
 clean: ## remove what make built (.venv, node_modules, caches); data in .voketag stays
 	rm -rf $(VENV) $(PEERS) node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
@@ -119,6 +127,10 @@ $(DEV_STAMP): requirements/dev.txt $(RUN_STAMP)
 
 $(FUZZ_STAMP): requirements/fuzz.txt $(RUN_STAMP)
 	$(LOCKED) requirements/fuzz.txt
+	@touch $@
+
+$(BENCH_STAMP): requirements/bench.txt $(RUN_STAMP)
+	$(LOCKED) requirements/bench.txt
 	@touch $@
 
 $(AUDIT_STAMP): requirements/audit.txt | $(VENV_STAMP)

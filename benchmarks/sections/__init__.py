@@ -1,1 +1,1 @@
-"""The sections of the benchmark, a file each, which has a `SECTION`."""
+"""One file a section; each has a SECTION, and is found by that."""

@@ -1,0 +1,1 @@
+"""The systems that are measured, each started in an empty folder with servers of its own."""

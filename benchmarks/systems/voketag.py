@@ -1,0 +1,90 @@
+"""VokeTag as it is run: every process of the Procfile, and the embedded servers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from redis.asyncio import Redis
+
+from benchmarks.systems.system import PRODUCTS, System
+from voketag import settings as settings_module
+from voketag.ops import client
+from voketag.ops import run as ops_run
+from voketag.ops.client import Client
+from voketag.settings import Settings
+from voketag.stack.home import make_home
+from voketag.stack.program import read_procfile
+from voketag.stack.run import PROCFILE, READY_TIMEOUT_S
+from voketag.stack.stack import Stack
+from voketag.stack.supervise import Supervisor
+
+NAME = "VokeTag"
+PRODUCTS_TIMEOUT_S = 60.0
+
+
+@contextlib.asynccontextmanager
+async def started(folder: Path) -> AsyncIterator[System]:
+    """The whole system, ready, with a factory and its products; ended with the context."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("VOKETAG_")}
+    ports = dict.fromkeys(ops_run.PORT_VARIABLES, "0")
+    environ = ops_run.with_ports(kept | ports | {"VOKETAG_SCAN_RATE_LIMIT": "0"})
+    async with contextlib.AsyncExitStack() as stack:
+        log = stack.enter_context((folder / "programs.log").open("w"))
+
+        def say(line: str) -> None:
+            print(line, file=log, flush=True)
+
+        servers = await stack.enter_async_context(Stack(folder / "servers", environ, report=say))
+        environ = {**environ, **servers.environment}
+        settings = settings_module.load(environ)
+        await ops_run.migrate(settings.database_url)
+        programs = Supervisor(make_home(folder / "programs"), environ, say, say)
+        stack.push_async_callback(programs.stop)
+        names = await _start(programs, settings)
+        api = await stack.enter_async_context(client.opened(settings))
+        await ops_run.everything_ready(api)
+        redis = Redis.from_url(settings.redis_url)
+        stack.push_async_callback(redis.aclose)
+        database = await asyncpg.connect(settings.database_url)
+        stack.push_async_callback(database.close)
+        tokens = await _products(api, PRODUCTS)
+        url = f"{api.where.scan}/v1/scans"
+        yield System(
+            NAME, url, tokens, servers, programs, names, database, redis, scan_time="scanned_at"
+        )
+
+
+async def _start(programs: Supervisor, settings: Settings) -> tuple[str, ...]:
+    """Start what the Procfile names. The names."""
+    addresses = ops_run.addresses(settings)
+    named = [
+        replace(
+            program,
+            tells_ready=True,
+            ready_timeout_s=READY_TIMEOUT_S,
+            listen=addresses.get(program.name),
+        )
+        for program in read_procfile(PROCFILE)
+    ]
+    await asyncio.gather(*(programs.start(program) for program in named))
+    return tuple(program.name for program in named)
+
+
+async def _products(api: Client, count: int) -> list[str]:
+    """Have a factory push a batch. The tokens of its products, once they are stored."""
+    _, key = await api.create_factory("Benchmark", "benchmark@example.com")
+    batch_id = await api.push_batch(key, product_count=count, sku="SHOE-42", name="Running shoe")
+
+    async def stored() -> list[dict[str, Any]] | None:
+        batch = await api.batch(key, batch_id)
+        return await api.products(key, batch_id) if batch["merkle_root"] is not None else None
+
+    products = await client.until("products", stored, PRODUCTS_TIMEOUT_S, every_s=0.1)
+    return [product["token"] for product in products]
