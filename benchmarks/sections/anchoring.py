@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from benchmarks.factories import pushing, voketag
+from benchmarks.factories import pushing, started
 from benchmarks.factories.factory import Factory
 from benchmarks.section import Bench, Figure, Found, Section
+from benchmarks.systems.voketag import NAME, procfile
 
 PRODUCTS = 1_000  # of a usual batch
 MANY = 100
@@ -48,7 +49,7 @@ class _Anchored:
 async def measure(bench: Bench) -> Found:
     """Batches one at a time, a hundred at once, and as many as one transaction takes."""
     most = max(MANY, round(MOST * min(1.0, bench.scale)))
-    async with voketag.started(bench.folder) as factory:
+    async with started.voketag(bench.folder) as factory:
         alone, together = [], []
         for number in range(min(ROUNDS_MAX, bench.rounds)):
             alone.append(await _live(factory, 1))
@@ -82,7 +83,7 @@ async def _gathered(factory: Factory, batches: int) -> _Anchored:
     """
     await factory.programs.stop("anchor")
     ids = await pushing.make(factory, batches, 1, AT_ONCE, MADE_WITHIN_S)
-    await factory.programs.start(voketag.consumer("anchor"))
+    await factory.programs.start(procfile()["anchor"])
     return await _final(factory, ids)
 
 
@@ -113,7 +114,7 @@ def _figures(
             one.from_queued_s for one in found
         )
     return [
-        Figure(f"{several}: {what}", voketag.NAME, unit, amounts)
+        Figure(f"{several}: {what}", NAME, unit, amounts)
         for (what, unit), amounts in values.items()
     ]
 

@@ -7,12 +7,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.factories import peer, pushing, voketag
+from benchmarks.factories import pushing, started
 from benchmarks.factories.factory import Factory
 from benchmarks.factories.pushing import Took
 from benchmarks.memory import MIB, Memory, watched
 from benchmarks.peers import SEED_FACTORY, Missing
 from benchmarks.section import Bench, Figure, Found, Section, Target
+from benchmarks.systems.voketag import NAME
 
 PRODUCTS = 1_000  # of a usual batch
 AT_ONCE = 8
@@ -43,12 +44,11 @@ async def measure(bench: Bench) -> Found:
         f"VokeTag anchors meanwhile; {SEED_FACTORY.name} does not, and completes what it stored.",
     ]
     async with contextlib.AsyncExitStack() as stack:
-        (bench.folder / "voketag").mkdir()
-        factories = [await stack.enter_async_context(voketag.started(bench.folder / "voketag"))]
-        (bench.folder / "peer").mkdir()
+        ours = started.voketag(bench.folder / "voketag")
+        factories = [await stack.enter_async_context(ours)]
         try:
-            started = peer.started(SEED_FACTORY, bench.folder / "peer")
-            factories.append(await stack.enter_async_context(started))
+            theirs = started.peer(SEED_FACTORY, bench.folder / "peer")
+            factories.append(await stack.enter_async_context(theirs))
         except Missing as missing:
             notes.append(f"{SEED_FACTORY.name} NOT MEASURED: {missing}")
         found = {factory.name: _Findings() for factory in factories}
@@ -71,10 +71,10 @@ def _sizes(scale: float) -> list[int]:
 
 async def _round(bench: Bench, factory: Factory, found: _Findings, number: int) -> None:
     batches = max(AT_ONCE, round(BATCHES * bench.scale))
-    async with watched(factory.pids()) as memory:
+    memory = found.memory.setdefault(f"{AT_ONCE} batches of {PRODUCTS:,} in flight", {})
+    async with watched(factory.pids(), memory):
         per_s = await pushing.in_flight_per_s(factory, batches, PRODUCTS, AT_ONCE)
     found.per_s.append(per_s)
-    _keep(found.memory.setdefault(f"{AT_ONCE} batches of {PRODUCTS:,} in flight", {}), memory)
     singles = max(3, round(SINGLES * min(1.0, bench.scale)))
     took = [await pushing.until_stored_s(factory, PRODUCTS, WITHIN_S) for _ in range(singles)]
     found.single_ms.append(1000 * statistics.median(took))
@@ -85,22 +85,13 @@ async def _round(bench: Bench, factory: Factory, found: _Findings, number: int) 
 
 
 async def _size(bench: Bench, factory: Factory, found: _Findings, size: int) -> None:
-    async with watched(factory.pids()) as memory:
+    async with watched(factory.pids(), found.memory.setdefault(f"a batch of {size:,}", {})):
         took = await pushing.one(factory, size, WITHIN_S)
     found.took.setdefault(size, []).append(took)
-    found.memory[f"a batch of {size:,}"] = memory
     bench.say(
         f"{size:,} products, {factory.name}: accepted in {1000 * took.accepted_s:.1f} ms, "
         f"stored in {took.stored_s:.3f} s, completed in {took.completed_s:.2f} s"
     )
-
-
-def _keep(kept: dict[str, Memory], seen: Mapping[str, Memory]) -> None:
-    """The most of both."""
-    for name, memory in seen.items():
-        most = kept.setdefault(name, Memory())
-        most.rss_bytes = max(most.rss_bytes, memory.rss_bytes)
-        most.pss_bytes = max(most.pss_bytes, memory.pss_bytes)
 
 
 def _found(found: Mapping[str, _Findings], notes: Sequence[str]) -> Found:
@@ -117,11 +108,11 @@ def _found(found: Mapping[str, _Findings], notes: Sequence[str]) -> Found:
         name: Figure(f"a batch of {PRODUCTS:,} stored", name, "ms", tuple(findings.single_ms))
         for name, findings in found.items()
     }
-    ours = single[voketag.NAME]
+    ours = single[NAME]
     targets = [Target(ours.name, ours, at_least=50, aim=25, better="less")]
-    for name in found.keys() - {voketag.NAME}:
+    for name in found.keys() - {NAME}:
         targets += [
-            Target("products stored / " + name, per_s[voketag.NAME], per_s[name], 2.0, 4.0),
+            Target("products stored / " + name, per_s[NAME], per_s[name], 2.0, 4.0),
             Target(f"{ours.name} / {name}", ours, single[name], better="less"),
         ]
     figures = [*per_s.values(), *single.values()]
@@ -149,7 +140,7 @@ def _memory(name: str, memory: Mapping[str, Mapping[str, Memory]]) -> list[Figur
     figures = []
     for during, processes in memory.items():
         for process, most in processes.items():
-            if name == voketag.NAME and process not in OURS:
+            if name == NAME and process not in OURS:
                 continue
             for kind, size in (("resident", most.rss_bytes), ("proportional", most.pss_bytes)):
                 what = f"{process}: most {kind} memory, {during}"
