@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from benchmarks.systems.processes import usage
 from voketag.tasks import end
 
-EVERY_S = 0.1
+EVERY_S = 0.25  # a look takes a millisecond of the processor for each process
 MIB = 2.0**20
 
 
@@ -29,7 +29,7 @@ class Memory:
 
 @contextlib.asynccontextmanager
 async def watched(pids: Mapping[str, int], most: dict[str, Memory]) -> AsyncIterator[None]:
-    """Look at these processes every tenth of a second during the context, and note the most of each
+    """Look at these processes four times a second during the context, and note the most of each
     by its name.
     """
     watching = asyncio.create_task(_watch(pids, most))

@@ -15,6 +15,7 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 
+from voketag.stack.stack import Stack
 from voketag.stack.supervise import Supervisor
 
 LOOK_EVERY_S = 0.001
@@ -37,6 +38,7 @@ class Factory:
     session: aiohttp.ClientSession
     database: asyncpg.Connection
     id_column: str
+    servers: Stack
     programs: Supervisor
     program_names: tuple[str, ...]
 
@@ -76,7 +78,9 @@ class Factory:
                 raise NotMade(f"{self.name}: {len(left)} batches not {wanted} in {within_s:g} s")
             await asyncio.sleep(every_s)
 
-    def pids(self) -> dict[str, int]:
-        """The processes of its programs at this moment, by name."""
+    def pids(self, servers: bool = False) -> dict[str, int]:
+        """The processes of the moment by name: its programs, and its servers if so asked."""
         named = {name: self.programs.pid(name) for name in self.program_names}
+        if servers:
+            named |= {name: self.servers.pid(name) for name in self.servers.servers}
         return {name: pid for name, pid in named.items() if pid is not None}

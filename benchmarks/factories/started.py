@@ -32,6 +32,7 @@ async def voketag(folder: Path) -> AsyncIterator[Factory]:
             session,
             whole.database,
             "batch_id",
+            whole.servers,
             whole.programs,
             whole.program_names,
         )
@@ -51,6 +52,7 @@ async def peer(one: Peer, folder: Path) -> AsyncIterator[Factory]:
             session,
             whole.database,
             "id",
+            whole.servers,
             whole.programs,
             whole.program_names,
         )

@@ -13,6 +13,7 @@ from benchmarks.factories.pushing import Took
 from benchmarks.memory import MIB, Memory, watched
 from benchmarks.peers import SEED_FACTORY, Missing
 from benchmarks.section import Bench, Figure, Found, Section, Target
+from benchmarks.systems.processes import cpu_s_between, usage
 from benchmarks.systems.voketag import NAME
 
 PRODUCTS = 1_000  # of a usual batch
@@ -31,6 +32,7 @@ class _Findings:
     """What one system did: a value a round, what each size took, and in how much memory."""
 
     per_s: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)  # of a batch, all processes and servers
     single_ms: list[float] = field(default_factory=list)
     took: dict[int, list[Took]] = field(default_factory=dict)
     memory: dict[str, dict[str, Memory]] = field(default_factory=dict)
@@ -72,26 +74,35 @@ def _sizes(scale: float) -> list[int]:
 async def _round(bench: Bench, factory: Factory, found: _Findings, number: int) -> None:
     batches = max(AT_ONCE, round(BATCHES * bench.scale))
     memory = found.memory.setdefault(f"{AT_ONCE} batches of {PRODUCTS:,} in flight", {})
-    async with watched(factory.pids(), memory):
+    before = usage(factory.pids(servers=True))
+    async with watched(_makers(factory), memory):
         per_s = await pushing.in_flight_per_s(factory, batches, PRODUCTS, AT_ONCE)
+    used_s = cpu_s_between(before, usage(factory.pids(servers=True)))
     found.per_s.append(per_s)
+    found.cpu_ms.append(1000 * sum(used_s.values()) / batches)
     singles = max(3, round(SINGLES * min(1.0, bench.scale)))
     took = [await pushing.until_stored_s(factory, PRODUCTS, WITHIN_S) for _ in range(singles)]
     found.single_ms.append(1000 * statistics.median(took))
     bench.say(
-        f"round {number + 1}, {factory.name}: {found.per_s[-1]:,.0f} products/s, "
-        f"one batch in {found.single_ms[-1]:.1f} ms"
+        f"round {number + 1}, {factory.name}: {per_s:,.0f} products/s, "
+        f"{found.cpu_ms[-1]:.1f} ms of the processor a batch, one in {found.single_ms[-1]:.1f} ms"
     )
 
 
 async def _size(bench: Bench, factory: Factory, found: _Findings, size: int) -> None:
-    async with watched(factory.pids(), found.memory.setdefault(f"a batch of {size:,}", {})):
+    async with watched(_makers(factory), found.memory.setdefault(f"a batch of {size:,}", {})):
         took = await pushing.one(factory, size, WITHIN_S)
     found.took.setdefault(size, []).append(took)
     bench.say(
         f"{size:,} products, {factory.name}: accepted in {1000 * took.accepted_s:.1f} ms, "
         f"stored in {took.stored_s:.3f} s, completed in {took.completed_s:.2f} s"
     )
+
+
+def _makers(factory: Factory) -> dict[str, int]:
+    """The processes whose memory is watched: of ours those that make batches, of a peer all."""
+    pids = factory.pids()
+    return {name: pids[name] for name in OURS} if factory.name == NAME else pids
 
 
 def _found(found: Mapping[str, _Findings], notes: Sequence[str]) -> Found:
@@ -108,14 +119,19 @@ def _found(found: Mapping[str, _Findings], notes: Sequence[str]) -> Found:
         name: Figure(f"a batch of {PRODUCTS:,} stored", name, "ms", tuple(findings.single_ms))
         for name, findings in found.items()
     }
+    cpu = {
+        name: Figure(f"processor time of {PRODUCTS:,} products", name, "ms", tuple(one.cpu_ms))
+        for name, one in found.items()
+    }
     ours = single[NAME]
     targets = [Target(ours.name, ours, at_least=50, aim=25, better="less")]
     for name in found.keys() - {NAME}:
         targets += [
             Target("products stored / " + name, per_s[NAME], per_s[name], 2.0, 4.0),
             Target(f"{ours.name} / {name}", ours, single[name], better="less"),
+            Target(f"{cpu[NAME].name} / {name}", cpu[NAME], cpu[name], better="less"),
         ]
-    figures = [*per_s.values(), *single.values()]
+    figures = [*per_s.values(), *cpu.values(), *single.values()]
     for name, findings in found.items():
         figures += _times(name, findings.took)
         figures += _memory(name, findings.memory)
@@ -136,12 +152,9 @@ def _times(name: str, took: Mapping[int, Sequence[Took]]) -> list[Figure]:
 
 
 def _memory(name: str, memory: Mapping[str, Mapping[str, Memory]]) -> list[Figure]:
-    """Of ours the processes that make batches; of a peer all of them."""
     figures = []
     for during, processes in memory.items():
         for process, most in processes.items():
-            if name == NAME and process not in OURS:
-                continue
             for kind, size in (("resident", most.rss_bytes), ("proportional", most.pss_bytes)):
                 what = f"{process}: most {kind} memory, {during}"
                 figures.append(Figure(what, name, "MiB", (size / MIB,)))
