@@ -15,7 +15,9 @@ _START_S = 30.0  # to start Python and render the requests
 
 
 class LoadFailed(Exception):
-    """The load generator ended without a result; the text is what it said."""
+    """The load generator ended without a result, or no scan was answered with 200; the text says
+    which.
+    """
 
 
 async def drive(load: Load) -> Measured:
@@ -38,4 +40,7 @@ async def drive(load: Load) -> Measured:
             await process.wait()
     if process.returncode != 0:
         raise LoadFailed(said.decode(errors="replace").strip())
-    return msgspec.json.decode(answer, type=Measured)
+    measured = msgspec.json.decode(answer, type=Measured)
+    if not measured.ok:
+        raise LoadFailed(f"none of {measured.sent} scans was answered with 200: {measured}")
+    return measured

@@ -14,7 +14,8 @@ from benchmarks.report.table import judged, number
 
 _REACHED, _AIMED, _MISSED, _FREE = "#2b7bba", "#2e8b57", "#c0392b", "#888888"
 _WIDTH_IN, _ROW_IN, _LATENCIES_IN, _MARGIN_IN = 13.0, 0.34, 4.2, 1.6
-_LOW, _HIGH = 0.1, 10.0  # what lies outside is drawn at the edge; its number stands beside it
+# What lies outside is drawn at the edge, and its number stands beside it. Bars begin further left.
+_LOW, _HIGH, _LEFT = 0.1, 10.0, 0.08
 _LATENCY = re.compile(r"(p[\d.]+) at ([\d,]+) a second")
 _COLOURS = ("#2b7bba", "#e08214", "#7b3294", "#2e8b57", "#888888")
 
@@ -48,7 +49,7 @@ def _title(results: dict[str, Any]) -> str:
     sections = results["sections"].items()
     shortened = ", ".join(name for name, section in sections if section["scale"] < 1)
     title = "Targets: median and spread of the rounds"
-    return f"{title} (shortened runs, not to be compared: {shortened})" if shortened else title
+    return f"{title}\nshortened, not to be compared: {shortened}" if shortened else title
 
 
 def _bound(target: dict[str, Any]) -> float | None:
@@ -70,14 +71,14 @@ def _draw_targets(axes: Any, targets: list[tuple[str, dict[str, Any]]]) -> None:
     for row, (_, target) in enumerate(targets):
         median = _placed(target, target["median"])
         ends = sorted(_placed(target, target[key]) for key in ("least", "most"))
-        axes.barh(row, median - _LOW, left=_LOW, color=_colour(target), height=0.6)
+        axes.barh(row, median - _LEFT, left=_LEFT, color=_colour(target), height=0.6)
         axes.plot(ends, [row, row], color="black", linewidth=1.2, marker="|", markersize=7)
         if target["aim"]:
             axes.plot(_placed(target, target["aim"]), row, "D", color="black", markersize=5)
         axes.text(_HIGH * 1.1, row, _words(target), va="center", family="monospace", fontsize=8)
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xscale("log")
-    axes.set_xlim(_LOW, _HIGH)
+    axes.set_xlim(_LEFT, _HIGH)
     axes.set_xticks([0.1, 0.2, 0.5, 1, 2, 5, 10], ["0.1", "0.2", "0.5", "1", "2", "5", "10"])
     axes.minorticks_off()
     axes.set_yticks(range(len(targets)), [name for name, _ in targets])

@@ -16,6 +16,7 @@ from benchmarks.systems import peer, voketag
 from benchmarks.systems.system import System
 
 VOKETAG, GO, FASTSTREAM = voketag.NAME, SEED_SCAN.name, FASTSTREAM_SCAN.name
+LAST_LINES = 20  # of what programs said, shown where a measurement fails
 Value = TypeVar("Value")
 Start = Callable[[Path], AbstractAsyncContextManager[System]]
 
@@ -53,10 +54,37 @@ async def in_rounds(
         for candidate in systems:
             bench.say(f"round {number} of {bench.rounds}: {candidate.name}")
             with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
-                async with candidate.start(Path(folder)) as system:
-                    await system.warm_up()
-                    found[candidate.name].append(await measure(system))
+                found[candidate.name].append(
+                    await _measured(bench, candidate, Path(folder), measure)
+                )
     return found
+
+
+async def _measured(
+    bench: Bench,
+    candidate: Candidate,
+    folder: Path,
+    measure: Callable[[System], Awaitable[Value]],
+) -> Value:
+    """Measure a system in this folder; where that fails, say what its programs said last."""
+    try:
+        async with candidate.start(folder) as system:
+            await system.warm_up()
+            return await measure(system)
+    except Exception:
+        for line in _last_words(folder):
+            bench.say(line)
+        raise
+
+
+def _last_words(folder: Path) -> list[str]:
+    """The end of what the programs of a system said."""
+    said = []
+    for log in (folder / "programs.log", *sorted(folder.glob("programs/logs/*.log"))):
+        if log.exists():
+            said.append(f"the end of {log.name}:")
+            said += log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+    return said
 
 
 def figures(

@@ -149,3 +149,10 @@ async def test_where_nothing_listens_the_load_fails() -> None:
     load = Load(url="http://127.0.0.1:9/v1/scans", tokens=TOKENS, connections=1, for_s=1)
     with pytest.raises(LoadFailed, match="ConnectionRefusedError"):
         await drive(load)
+
+
+async def test_where_nothing_is_answered_with_200_the_load_fails(server: Server) -> None:
+    server.status = lambda _: 503
+    load = Load(url=server.url, tokens=TOKENS, connections=1, for_s=1, requests_max=3)
+    with pytest.raises(LoadFailed, match="none of 3 scans was answered with 200"):
+        await drive(load)
