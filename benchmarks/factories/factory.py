@@ -19,6 +19,8 @@ from voketag.stack.stack import Stack
 from voketag.stack.supervise import Supervisor
 
 LOOK_EVERY_S = 0.001
+REST_EVERY_S = 0.05
+_NOT_COMPLETED = "SELECT count(*) FROM batches WHERE status <> 'completed'"
 _BODY = {"sku": "SHOE-42", "name": "Running shoe"}
 
 
@@ -77,6 +79,16 @@ class Factory:
                 wanted = " or ".join(statuses)
                 raise NotMade(f"{self.name}: {len(left)} batches not {wanted} in {within_s:g} s")
             await asyncio.sleep(every_s)
+
+    async def rest(self, within_s: float) -> None:
+        """Wait until every batch is completed, so that none shares what the next one waits for.
+        Raises NotMade.
+        """
+        deadline_s = time.monotonic() + within_s
+        while left := await self.database.fetchval(_NOT_COMPLETED):
+            if time.monotonic() > deadline_s:
+                raise NotMade(f"{self.name}: {left} batches not completed in {within_s:g} s")
+            await asyncio.sleep(REST_EVERY_S)
 
     def pids(self, servers: bool = False) -> dict[str, int]:
         """The processes of the moment by name: its programs, and its servers if so asked."""

@@ -21,7 +21,7 @@ _UNLIMITED = {"VOKETAG_BATCH_RATE_LIMIT": "0"}
 async def voketag(folder: Path) -> AsyncIterator[Factory]:
     """The whole system with a factory's key, its batches not limited; ended with the context."""
     async with (
-        our_system.running(make_private(folder), _UNLIMITED) as whole,
+        our_system.running(folder, _UNLIMITED) as whole,
         aiohttp.ClientSession() as session,
     ):
         _, key = await whole.api.create_factory("Benchmark", "benchmark@example.com")

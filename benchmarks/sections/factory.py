@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import statistics
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 from benchmarks.factories import pushing, started
 from benchmarks.factories.factory import Factory
@@ -26,6 +29,8 @@ LARGEST = 1_000_000
 WITHIN_S = 180.0
 OURS = ("factory", "register")
 
+Start = Callable[[Path], AbstractAsyncContextManager[Factory]]
+
 
 @dataclass
 class _Findings:
@@ -39,30 +44,41 @@ class _Findings:
 
 
 async def measure(bench: Bench) -> Found:
-    """Both systems run side by side and are measured in turn; the one that waits costs little."""
+    """One system at a time, started anew for each round; large batches in the first round alone."""
     notes = [
         "No rate of batches is limited here; VokeTag accepts 1,200 a minute from a factory unless "
         "told otherwise.",
         f"VokeTag anchors meanwhile; {SEED_FACTORY.name} does not, and completes what it stored.",
     ]
-    async with contextlib.AsyncExitStack() as stack:
-        ours = started.voketag(bench.folder / "voketag")
-        factories = [await stack.enter_async_context(ours)]
-        try:
-            theirs = started.peer(SEED_FACTORY, bench.folder / "peer")
-            factories.append(await stack.enter_async_context(theirs))
-        except Missing as missing:
-            notes.append(f"{SEED_FACTORY.name} NOT MEASURED: {missing}")
-        found = {factory.name: _Findings() for factory in factories}
-        for factory in factories:
-            await pushing.in_flight_per_s(factory, WARM_UP_BATCHES, PRODUCTS, AT_ONCE)
-        for number in range(bench.rounds):
-            for factory in factories:
-                await _round(bench, factory, found[factory.name], number)
-        for size in _sizes(bench.scale):
-            for factory in factories:
-                await _size(bench, factory, found[factory.name], size)
+    starts: dict[str, Start] = {
+        NAME: started.voketag,
+        SEED_FACTORY.name: partial(started.peer, SEED_FACTORY),
+    }
+    found: dict[str, _Findings] = {}
+    for number in range(1, bench.rounds + 1):
+        for name, start in list(starts.items()):
+            findings = found.setdefault(name, _Findings())
+            try:
+                with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
+                    async with start(Path(folder)) as factory:
+                        await _round(bench, factory, findings, number)
+            except Missing as missing:
+                notes.append(f"{name} NOT MEASURED: {missing}")
+                del starts[name], found[name]
     return _found(found, notes)
+
+
+async def _round(bench: Bench, factory: Factory, found: _Findings, number: int) -> None:
+    await pushing.in_flight_per_s(factory, WARM_UP_BATCHES, PRODUCTS, AT_ONCE)
+    await _usual(bench, factory, found)
+    bench.say(
+        f"round {number}, {factory.name}: {found.per_s[-1]:,.0f} products/s, "
+        f"{found.cpu_ms[-1]:.1f} ms of the processor a batch, one in {found.single_ms[-1]:.1f} ms"
+    )
+    if number == 1:
+        await factory.rest(WITHIN_S)
+        for size in _sizes(bench.scale):
+            await _size(bench, factory, found, size)
 
 
 def _sizes(scale: float) -> list[int]:
@@ -71,7 +87,8 @@ def _sizes(scale: float) -> list[int]:
     return [*sizes, LARGEST] if scale >= 1 else sizes
 
 
-async def _round(bench: Bench, factory: Factory, found: _Findings, number: int) -> None:
+async def _usual(bench: Bench, factory: Factory, found: _Findings) -> None:
+    """Usual batches: several at once, then one by one."""
     batches = max(AT_ONCE, round(BATCHES * bench.scale))
     memory = found.memory.setdefault(f"{AT_ONCE} batches of {PRODUCTS:,} in flight", {})
     before = usage(factory.pids(servers=True))
@@ -83,10 +100,6 @@ async def _round(bench: Bench, factory: Factory, found: _Findings, number: int) 
     singles = max(3, round(SINGLES * min(1.0, bench.scale)))
     took = [await pushing.until_stored_s(factory, PRODUCTS, WITHIN_S) for _ in range(singles)]
     found.single_ms.append(1000 * statistics.median(took))
-    bench.say(
-        f"round {number + 1}, {factory.name}: {per_s:,.0f} products/s, "
-        f"{found.cpu_ms[-1]:.1f} ms of the processor a batch, one in {found.single_ms[-1]:.1f} ms"
-    )
 
 
 async def _size(bench: Bench, factory: Factory, found: _Findings, size: int) -> None:

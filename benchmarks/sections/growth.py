@@ -20,7 +20,7 @@ from voketag.records import partitions
 from voketag.records.database import Database
 from voketag.settings import Settings
 
-# Filled up to here, unless the environment says otherwise: 50 million take 12 GB of disk.
+# Filled up to here, unless the environment says otherwise: 50 million take 20 GB of disk.
 ROWS_VARIABLE = "BENCHMARK_GROWTH_ROWS"
 ROWS = 10_000_000
 INGESTED_ROWS = 20_000

@@ -18,9 +18,9 @@ SCALE = 0.01
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Callable[[float], Bench]:
-    def scaled(scale: float) -> Bench:
-        return Bench(tmp_path, ROUNDS, scale, print)
+def bench(tmp_path: Path) -> Callable[..., Bench]:
+    def scaled(scale: float, rounds: int = ROUNDS) -> Bench:
+        return Bench(tmp_path, rounds, scale, print)
 
     return scaled
 
@@ -39,14 +39,14 @@ def is_sound(found: Found) -> None:
     assert all(target.of in found.figures and len(target.values) > 0 for target in found.targets)
 
 
-async def test_merkle(bench: Callable[[float], Bench]) -> None:
+async def test_merkle(bench: Callable[..., Bench]) -> None:
     found = await merkle.SECTION.measure(bench(SCALE))
     is_sound(found)
     (target,) = found.targets
     assert (target.at_least, target.aim, len(target.values)) == (0.5, 0.8, ROUNDS)
 
 
-async def test_persist(bench: Callable[[float], Bench]) -> None:
+async def test_persist(bench: Callable[..., Bench]) -> None:
     found = await persist.SECTION.measure(bench(SCALE))
     is_sound(found)
     assert len(values(found, "rows copied", "asyncpg COPY")) == ROUNDS
@@ -55,10 +55,10 @@ async def test_persist(bench: Callable[[float], Bench]) -> None:
     assert [target.at_least for target in found.targets] == [0.6, None, None]
 
 
-async def test_factory(bench: Callable[[float], Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_factory(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(factory, "WARM_UP_BATCHES", 1)
     monkeypatch.setattr(factory, "SIZES", (1, 1_000))
-    found = await factory.SECTION.measure(bench(SCALE))
+    found = await factory.SECTION.measure(bench(SCALE, rounds=1))
     is_sound(found)
     for size in (1, 1_000):
         accepted, stored, completed = (
@@ -81,11 +81,11 @@ async def test_factory(bench: Callable[[float], Bench], monkeypatch: pytest.Monk
 
 
 async def test_a_peer_that_is_not_installed(
-    bench: Callable[[float], Bench], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("benchmarks.peers._PYTHON", str(tmp_path / "python"))
     monkeypatch.setattr(factory, "SIZES", ())
-    found = await factory.SECTION.measure(bench(SCALE))
+    found = await factory.SECTION.measure(bench(SCALE, rounds=1))
     is_sound(found)
     (missing,) = [note for note in found.notes if "NOT MEASURED" in note]
     assert missing.startswith(SEED_FACTORY.name)
@@ -93,7 +93,7 @@ async def test_a_peer_that_is_not_installed(
     assert {figure.system for figure in found.figures} == {NAME}
 
 
-async def test_anchoring(bench: Callable[[float], Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_anchoring(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anchoring, "MANY", 3)
     monkeypatch.setattr(anchoring, "ROUNDS_MAX", 1)
     monkeypatch.setattr(anchoring, "MOST", 500)
@@ -109,7 +109,7 @@ async def test_anchoring(bench: Callable[[float], Bench], monkeypatch: pytest.Mo
 
 
 @pytest.mark.timeout(180)
-async def test_growth(bench: Callable[[float], Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_growth(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "TIMES", 3)
     monkeypatch.setattr(redis_bytes, "SCANS_MOST", 3)
     monkeypatch.setenv(growth.ROWS_VARIABLE, "200000")
