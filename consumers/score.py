@@ -25,7 +25,8 @@ from voketag.redis.connection import Command
 from voketag.redis.streams import Entry, add
 from voketag.risk.history import History, sighting
 
-LINGER_S = 0.05  # nobody waits for it: the answer was given from the same rules
+BATCH = 400
+LINGER_S = 0.1  # nobody waits for it: the answer was given from the same rules
 
 
 def build(wires: Wires) -> Consumer:
@@ -36,6 +37,7 @@ def build(wires: Wires) -> Consumer:
         "score",
         tuple(streams),
         partial(_handle, wires, streams),
+        batch=BATCH,
         linger_s=LINGER_S,
         burial=partial(_burial, streams),
     )
