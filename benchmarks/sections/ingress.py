@@ -24,10 +24,9 @@ from voketag.stack.program import Program, exchange
 from voketag.stack.supervise import Supervisor
 
 CONNECTIONS = 50
+# With nothing behind it every answer counts the scans of its product that wait to be scored. In this
+# time each product is scanned once or twice, so that hardly any wait, as with a score group.
 FOR_S = 5.0
-# With nothing behind it every answer counts the scans of its product that wait to be scored; each
-# product is scanned once or twice, so that hardly any wait, as is so when there is a score group.
-PRODUCTS = 30_000
 APPEND_FOR_S = 5.0
 BARE = "bare aiohttp"
 REDIS = "Redis, XADD in pipelines of 100"
@@ -70,7 +69,7 @@ async def measure(bench: Bench) -> Found:
 async def _round(bench: Bench) -> _Round:
     load_s = bench.scale * FOR_S
     with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
-        async with voketag.started(Path(folder), PRODUCTS) as system:
+        async with voketag.started(Path(folder)) as system:
             await system.warm_up()
             behind = [name for name in system.program_names if name != "scan"]
             await system.programs.stop(*behind)

@@ -46,10 +46,10 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def started(folder: Path, products: int = PRODUCTS) -> AsyncIterator[System]:
+async def started(folder: Path) -> AsyncIterator[System]:
     """The whole system, ready, with a factory and its products; ended with the context."""
     async with running(folder, {"VOKETAG_SCAN_RATE_LIMIT": "0"}) as whole:
-        tokens = await _products(whole.api, products)
+        tokens = await _products(whole.api, PRODUCTS)
         yield System(
             NAME,
             f"{whole.api.where.scan}/v1/scans",
