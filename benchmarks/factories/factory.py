@@ -7,6 +7,7 @@ system: an API that is asked every millisecond would be measured along with the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -92,7 +93,10 @@ class Factory:
 
     def pids(self, servers: bool = False) -> dict[str, int]:
         """The processes of the moment by name: its programs, and its servers if so asked."""
-        named = {name: self.programs.pid(name) for name in self.program_names}
+        named: dict[str, int | None] = {}
+        for name in self.program_names:
+            with contextlib.suppress(KeyError):  # it is stopped for now
+                named[name] = self.programs.pid(name)
         if servers:
             named |= {name: self.servers.pid(name) for name in self.servers.servers}
         return {name: pid for name, pid in named.items() if pid is not None}

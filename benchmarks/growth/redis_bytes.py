@@ -110,7 +110,8 @@ async def _at_rest(
     shards = wires.settings.shards
 
     def of_products(key: Any) -> list[str]:
-        return [key(events.shard_of(one, shards), one) for one in products]
+        tags = [intake.product_tag(events.shard_of(one, shards), one) for one in products]
+        return [key(tag) for tag in tags]
 
     replays = [intake.replay_key(events.shard_of(one, shards), one) for one in scanned]
     return {

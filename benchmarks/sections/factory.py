@@ -94,10 +94,11 @@ async def _usual(bench: Bench, factory: Factory, found: _Findings) -> None:
     """Usual batches: several at once, then one by one."""
     batches = max(AT_ONCE, round(BATCHES * bench.scale))
     memory = found.memory.setdefault(f"{AT_ONCE} batches of {PRODUCTS:,} in flight", {})
-    before = usage(factory.pids(servers=True))
-    async with _unanchored(factory), watched(_makers(factory), memory):
-        per_s = await pushing.in_flight_per_s(factory, batches, PRODUCTS, AT_ONCE)
-    used_s = cpu_s_between(before, usage(factory.pids(servers=True)))
+    async with _unanchored(factory):
+        before = usage(factory.pids(servers=True))
+        async with watched(_makers(factory), memory):
+            per_s = await pushing.in_flight_per_s(factory, batches, PRODUCTS, AT_ONCE)
+        used_s = cpu_s_between(before, usage(factory.pids(servers=True)))
     found.per_s.append(per_s)
     found.cpu_ms.append(1000 * sum(used_s.values()) / batches)
     singles = max(3, round(SINGLES * min(1.0, bench.scale)))

@@ -70,7 +70,7 @@ async def test_everything_that_can_be_wrong_is_seen(system: System, tmp_path: Pa
     (gone,) = await execute(
         system,
         "DELETE FROM scan_events WHERE scan_id = (SELECT scan_id FROM scan_events "
-        "WHERE product_id IS NOT NULL ORDER BY scanned_at LIMIT 1) RETURNING *",
+        "WHERE product_id IS NOT NULL ORDER BY (history->>'scans')::int LIMIT 1) RETURNING *",
     )
     result = await found()
     text = "\n".join(result.findings)
