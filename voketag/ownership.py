@@ -40,7 +40,7 @@ class Ownership:
         lease_ms: int = LEASE_MS,
     ) -> None:
         self._group = group
-        self._names = names
+        self._names = list(names)
         self._streams = streams
         self._work = work
         self._watchdog = watchdog
@@ -102,7 +102,11 @@ class Ownership:
                 if stream in self._tasks:
                     self._released.add(stream)  # its task ends after the batch in hand
             elif len(self._tasks) < fair and stream not in self._tasks:
-                await self._take(stream)
+                try:
+                    await self._take(stream)
+                except Unavailable:  # of a cluster the servers of others may answer: those first
+                    self._names = [one for one in self._names if one != stream] + [stream]
+                    raise
 
     def _reap(self) -> None:
         """Forget tasks that have ended; a bug or BadDeploy in one of them ends the process."""

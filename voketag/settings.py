@@ -14,6 +14,7 @@ from voketag.tokens import KeyRing, TokenKey
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Value = TypeVar("Value")
+_REDIS = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # secp256k1
 
 
@@ -61,7 +62,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     settings = {
         "home": Path(reader.text("HOME", ".voketag")),
         "host": reader.text("HOST", "127.0.0.1"),
-        "redis_url": reader.url("REDIS_URL", ("redis", "rediss", "unix")),
+        "redis_url": reader.url("REDIS_URL", _REDIS),
         "database_url": reader.url("DATABASE_URL", ("postgres", "postgresql")),
         "chain_url": reader.url("CHAIN_URL", ("http", "https")),
         "scan_port": (scan_port := reader.number("SCAN_PORT", "8080", 0, 65535)),
