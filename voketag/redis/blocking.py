@@ -10,12 +10,19 @@ from typing import Any, Protocol
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ClusterDownError, ConnectionError, MovedError, TimeoutError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    ConnectionError,
+    MovedError,
+    TimeoutError,
+)
 from redis.retry import Retry
 
 from voketag.redis.slots import is_cluster, server_urls, serving, slot_of, url_at
 
 _FAILS = (OSError, ConnectionError, TimeoutError)
+_PASSING = (*_FAILS, AskError, ClusterDownError)  # and MovedError
 
 # A script, the one key that it touches, and its arguments.
 Call = tuple[str, str, Sequence[str | bytes | int]]
@@ -81,29 +88,29 @@ class _Cluster:
         for at, (_, key, _) in enumerate(calls):
             parts[self._table[slot_of(key)]].append(at)
         replies: list[Any] = [None] * len(calls)
-        error: Exception = ClusterDownError("no server serves what is asked for")
-        answered = False
         for url in sorted(filter(None, parts), key=self._failed.__contains__):
-            try:
-                told = self._server(url).replies(
-                    [calls[at] for at in parts[url]], raise_on_error=False
-                )
-            except _FAILS as failed:
-                self._failed.add(url)
-                error = failed
-                continue
-            self._failed.discard(url)
-            for at, reply in zip(parts[url], told, strict=True):
-                if isinstance(reply, MovedError):  # the next heartbeat goes there
-                    self._table[reply.slot_id] = url_at(url, reply.host, reply.port)
-                    error = reply
-                elif isinstance(reply, Exception):
-                    error = reply
-                else:
-                    replies[at], answered = reply, True
-        if not answered:
-            raise error
+            part = [calls[at] for at in parts[url]]
+            for at, reply in zip(parts[url], self._told(url, part), strict=True):
+                replies[at] = reply
+        if self._failed and all(reply is None for reply in replies):
+            self._look()  # raises where not even another server answers
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
         return replies
+
+    def _told(self, url: str, calls: Sequence[Call]) -> list[Any]:
+        """What one server says; None for what it cannot do now."""
+        try:
+            told = self._server(url).replies(calls, raise_on_error=False)
+        except _FAILS:
+            self._failed.add(url)
+            return [None] * len(calls)
+        self._failed.discard(url)
+        for reply in told:
+            if isinstance(reply, MovedError):  # the next heartbeat goes there
+                self._table[reply.slot_id] = url_at(url, reply.host, reply.port)
+        return [None if isinstance(reply, _PASSING) else reply for reply in told]
 
     def close(self) -> None:
         for server in self._servers.values():

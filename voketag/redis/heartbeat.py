@@ -21,10 +21,11 @@ FIGURES_LEASES = 3  # for so many leases the metrics of a process that died can 
 @dataclass(frozen=True, slots=True)
 class Beat:
     """What a heartbeat learnt: how many processes of the group live, itself among them, and which
-    of the streams it named are not, or no longer, this process's.
+    of the streams it named are not, or no longer, this process's. None: the server of a cluster
+    that counts them is away.
     """
 
-    alive: int
+    alive: int | None
     lost: frozenset[str]
 
 
@@ -37,7 +38,6 @@ class Heartbeat:
         self.lease_ms = lease_ms
         # A connection that fell silent is given up early enough to renew in time on another.
         self._redis = open_blocking(url, lease_ms / 2000)
-        self._alive = 0
 
     def beat(self, streams: Collection[str], figures: bytes | None = None) -> Beat:
         """Renew the leases of these streams. Raises Unavailable.
@@ -60,11 +60,9 @@ class Heartbeat:
             if means_wait(error):
                 raise Unavailable(f"redis: {error}") from error
             raise
-        # Of a cluster some servers may be away: what they would have said is as it was.
+        # A lease whose server is away, as one of a cluster may be, is not said to be lost.
         lost = (stream for stream, renewed in zip(held, replies, strict=False) if renewed == 0)
-        if replies[-1] is not None:
-            self._alive = int(replies[-1])
-        return Beat(self._alive, frozenset(lost))
+        return Beat(replies[-1], frozenset(lost))
 
     def close(self) -> None:
         """Close the connection."""
