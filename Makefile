@@ -52,8 +52,8 @@ SELECTED := $(if $(FAILURE_MODES),-v -k "$(NAMED)")
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
-run: $(RUN_STAMP) $(NPM_STAMP) ## set up what is missing, then start the whole system; Ctrl-C stops it
-	@exec $(VENV)/bin/voketag run
+run: $(RUN_STAMP) $(NPM_STAMP) ## set up what is missing, then start the whole system; Ctrl-C stops it: FORMATION=scan=2,score=2
+	@exec $(VENV)/bin/voketag run $(if $(FORMATION),--formation $(FORMATION))
 
 demo: $(RUN_STAMP) $(NPM_STAMP) ## run the main job once against a throw-away stack
 	@exec $(VENV)/bin/voketag demo

@@ -20,10 +20,12 @@ from voketag.ops import run as ops_run
 from voketag.ops.client import Client
 from voketag.settings import Settings
 from voketag.stack import run as stack_run
+from voketag.stack.formation import Formation
+from voketag.stack.program import read_procfile
 from voketag.stack.run import PROCFILE
 from voketag.stack.stack import VARIABLES, Stack
 
-TWICE = ("score", "persist", "register", "anchor")
+COPIES = dict.fromkeys(("score", "persist", "register", "anchor"), 2)
 START_TIMEOUT_S = 120.0
 LIMITS = {"VOKETAG_SCAN_RATE_LIMIT": "0", "VOKETAG_ANCHOR_WINDOW_S": "0.2"}
 
@@ -61,16 +63,11 @@ class System:
 
 
 def procfile(replaced: Mapping[str, str]) -> str:
-    """The project's Procfile with a second copy of each consumer that holds data, and with other
-    commands for the programs in `replaced`.
-    """
+    """The project's Procfile, with other commands for the programs in `replaced`."""
     lines = []
     for line in PROCFILE.read_text().splitlines():
         name, _, command = line.partition(": ")
-        command = replaced.get(name, command)
-        lines.append(f"{name}: {command}")
-        if name in TWICE:
-            lines.append(f"{name}.2: {command}")
+        lines.append(f"{name}: {replaced.get(name, command)}")
     return "\n".join(lines) + "\n"
 
 
@@ -122,15 +119,16 @@ async def started(home: Path, replaced: Mapping[str, str]) -> AsyncIterator[Syst
         direct = {variable: servers.environment[variable] for variable in VARIABLES.values()}
         settings = settings_module.load({**ready.result(), **direct})
         api = await stack.enter_async_context(client.opened(settings))
-        names = tuple(line.partition(":")[0] for line in written.read_text().splitlines())
+        programs = Formation(copies=COPIES).programs(read_procfile(written))
+        names = tuple(program.name for program in programs)
         yield System(home, servers, proxies, names, settings, api, ending)
 
 
 def _prepare(environ: Mapping[str, str]) -> stack_run.Prepare:
-    async def prepare(environment: dict[str, str]) -> stack_run.Addresses:
+    async def prepare(environment: dict[str, str]) -> Formation:
         settings = settings_module.load({**environ, **environment})
         await ops_run.migrate(settings.database_url)
-        return ops_run.addresses(settings)
+        return Formation(ops_run.addresses(settings), COPIES)
 
     return prepare
 

@@ -22,6 +22,7 @@ from voketag.redis.connection import Command
 from voketag.redis.streams import Entry
 
 ANNOUNCED_AT_ONCE = 500
+LINGER_S = 0.1  # each reading of roots is followed by a look at the chain
 
 
 def build(wires: Wires) -> Consumer:
@@ -32,6 +33,7 @@ def build(wires: Wires) -> Consumer:
         "anchor",
         (events.ROOTS,),
         partial(_handle, wires),
+        linger_s=LINGER_S,
         tick=partial(_tick, wires, anchoring),
     )
 

@@ -14,7 +14,7 @@ from voketag.redis.connection import Command
 from voketag.redis.streams import Entry
 
 BATCH = 1000
-LINGER_S = 0.1  # a transaction costs what a hundred rows cost
+LINGER_S = 0.25  # a transaction costs what a hundred rows cost
 
 
 def build(wires: Wires) -> Consumer:

@@ -7,22 +7,26 @@ the batch, new histories and scored entries, is written in the instant that ackn
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
-from voketag import acceptance, events
+from redis.asyncio import Redis
+
+from voketag import acceptance, events, identifiers
 from voketag.acceptance import Accepted
 from voketag.consumer import Consumer
 from voketag.errors import Rejected
 from voketag.events import Scan, ScoredScan
 from voketag.process import Wires, run_consumer
-from voketag.redis import intake
+from voketag.redis import intake, top_products
 from voketag.redis.connection import Command
 from voketag.redis.streams import Entry, add
 from voketag.risk.history import History, sighting
 
-LINGER_S = 0.03  # nobody waits for it: the answer was given from the same rules
+BATCH = 400
+LINGER_S = 0.1  # nobody waits for it: the answer was given from the same rules
 
 
 def build(wires: Wires) -> Consumer:
@@ -33,6 +37,7 @@ def build(wires: Wires) -> Consumer:
         "score",
         tuple(streams),
         partial(_handle, wires, streams),
+        batch=BATCH,
         linger_s=LINGER_S,
         burial=partial(_burial, streams),
     )
@@ -56,7 +61,23 @@ async def _handle(
     known = list(dict.fromkeys(item.scan.product_id for item in accepted if item.product))
     stored = await intake.histories(wires.streams.redis, shard, known)
     history = dict(zip(known, stored, strict=True))
-    return score_in_order(shard, accepted, history)
+    counting = await _count(wires.streams.redis, shard, accepted)
+    return [*score_in_order(shard, accepted, history), *counting]
+
+
+async def _count(redis: Redis, shard: int, accepted: Sequence[Accepted]) -> list[Command]:
+    """The commands that count known products among the most scanned of their days."""
+    days: dict[str, Counter[UUID]] = {}
+    for item in accepted:
+        if item.product is not None:
+            day = identifiers.day_of_ms(item.scan.received_at_ms)
+            days.setdefault(day, Counter())[item.scan.product_id] += 1
+    commands: list[Command] = []
+    for day, scanned in days.items():
+        key = top_products.top_key(shard, day)
+        before = await top_products.standing(redis, key, list(scanned))
+        commands += top_products.counted(key, before, scanned)
+    return commands
 
 
 def score_in_order(

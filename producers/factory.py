@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from aiohttp.web import Application
 
 from producers import factory_batches, factory_events, factory_products
+from voketag.figures import left_in_redis
 from voketag.http.guesses import GUESSES, Guesses
 from voketag.http.server import application, serve
 from voketag.process import Wires, main, open_wires
@@ -45,8 +46,9 @@ async def opened(wires: Wires) -> AsyncIterator[Application]:
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """The factory process."""
     async with (
-        open_wires(settings, database=True) as wires,
+        open_wires(settings, database=True, replica=True) as wires,
         checked(wires, stopping),
+        left_in_redis(wires.streams, "factory"),
         opened(wires) as app,
     ):
         await serve(app, settings, settings.factory_port, stopping, tell_ready)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from uuid import UUID
 
 import structlog
 from aiohttp.web import Request, Response, StreamResponse
 
-from producers.factory_access import authenticated
+from producers.factory_access import authenticated, calling_factory
 from voketag import identifiers, merkle, proofs
 from voketag.batches import export_formats
 from voketag.batches.answers import ProductLine
@@ -111,8 +113,7 @@ async def _product_lines(wires: Wires, batch: Blueprint) -> AsyncIterator[list[P
     for start in range(0, batch.product_count, CHUNK_PRODUCTS):
         stop = min(start + CHUNK_PRODUCTS, batch.product_count)
         ids = [identifiers.product_id(batch.batch_id, index) for index in range(start, stop)]
-        async with wires.database.connection() as connection:
-            serials = await products.serials_of(connection, ids)
+        serials = await _serials(wires, ids)
         lines = []
         for product_id in ids:
             token = ring.mint(product_id, batch.token_key_id)
@@ -121,24 +122,61 @@ async def _product_lines(wires: Wires, batch: Blueprint) -> AsyncIterator[list[P
         yield lines
 
 
+async def _serials(wires: Wires, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The serials of stored products. They never change: a replica that has them all is right."""
+    return await wires.reads.first(
+        lambda connection: products.serials_of(connection, ids),
+        lambda serials: len(serials) == len(ids),
+    )
+
+
 # ---------------------------------------------------------------------- proof
 
 
 async def prove_product(wires: Wires, request: Request) -> Response:
-    """GET /v1/products/{id}/proof"""
-    async with authenticated(wires, request) as (connection, factory_id):
-        product_id = path_id(request)
-        product = await products.proven_product(connection, factory_id, product_id)
-        if product is None:
-            raise not_found()
-        anchor = await anchors.anchor_of_batch(connection, product.batch_id)
-        if anchor is None or anchor.status not in ("included", "final"):
-            raise Problem(
-                409, "not_anchored_yet", "The batch's root is not on the chain yet; ask again."
-            )
-        content = _content(product)
-        path = await _path_in_batch(connection, product, content.leaf())
+    """GET /v1/products/{id}/proof. What is final stays as it is, at a replica as well."""
+    factory_id = await calling_factory(wires, request)
+    product_id = path_id(request)
+
+    def ask(connection: Connection) -> Awaitable[_Found | None]:
+        return _find(connection, factory_id, product_id)
+
+    found = await wires.reads.first(ask, lambda one: one is not None and one.is_final)
+    if found is None:
+        raise not_found()
+    product, content, anchor, path = found.product, found.content, found.anchor, found.path
+    if anchor is None or path is None:
+        raise Problem(
+            409, "not_anchored_yet", "The batch's root is not on the chain yet; ask again."
+        )
     return json_response(_proof(product, content, path, anchor))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a proof is made of; without an anchor on the chain there is no path either."""
+
+    product: ProvenProduct
+    content: Content
+    anchor: AnchorRecord | None
+    path: list[bytes] | None
+
+    @property
+    def is_final(self) -> bool:
+        return self.anchor is not None and self.anchor.status == "final"
+
+
+async def _find(connection: Connection, factory_id: UUID, product_id: UUID) -> _Found | None:
+    product = await products.proven_product(connection, factory_id, product_id)
+    if product is None:
+        return None
+    content = _content(product)
+    anchor = await anchors.anchor_of_batch(connection, product.batch_id)
+    if anchor is None or anchor.status not in ("included", "final"):
+        return _Found(product, content, None, None)
+    return _Found(
+        product, content, anchor, await _path_in_batch(connection, product, content.leaf())
+    )
 
 
 def _content(product: ProvenProduct) -> Content:

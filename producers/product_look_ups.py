@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
+from voketag.errors import Unavailable
 from voketag.process import Wires
 from voketag.records.known_products import KnownProduct, known_products
 from voketag.redis.intake import Found
@@ -45,20 +46,58 @@ class ProductLookUps:
         while self._waiting:
             batch = {key: self._waiting.pop(key) for key in list(self._waiting)[:MOST]}
             try:
-                found = await self._found(list(batch))
+                await self._answer(batch)
             except Exception as error:
                 for future in batch.values():
-                    future.set_exception(error)
-                continue
-            for product_id, future in batch.items():
-                future.set_result(found.get(product_id) or Found(None))
+                    if not future.done():
+                        future.set_exception(error)
 
-    async def _found(self, product_ids: list[UUID]) -> dict[UUID, Found]:
-        async with self._wires.database.connection() as connection:
-            known = await known_products(connection, product_ids)
+    async def _answer(self, waiting: dict[UUID, asyncio.Future[Found]]) -> None:
+        """Give each its product: by the replica, where that knows it and nothing was reported of
+        it. What became of a report may not have come over yet, and Redis has been told: the
+        primary is asked for those, and for whatever is unknown.
+        """
+        known = await self._at_replica(list(waiting))
+        unreported = {key: one for key, one in known.items() if one.standing.is_empty}
+        await self._give(waiting, unreported)
+        left = [key for key in waiting if key not in unreported]
+        if not left:
+            return
+        try:
+            async with self._wires.database.connection() as connection:
+                found = await known_products(connection, left)
+        except Unavailable:
+            # Of what was reported Redis keeps what it was told last.
+            await self._give(
+                waiting, {key: known[key].unreported() for key in left if key in known}
+            )
+            raise
+        await self._give(waiting, found)
+        for key in left:
+            if key not in found:
+                waiting[key].set_result(Found(None))
+
+    async def _at_replica(self, product_ids: list[UUID]) -> dict[UUID, KnownProduct]:
+        """What the replica knows of these; nothing where there is none that answers."""
+        reads = self._wires.reads
+        if not reads.has_replica:
+            return {}
+        try:
+            known = await reads.by_replica(
+                lambda connection: known_products(connection, product_ids)
+            )
+        except Unavailable:
+            return {}
+        if len(known) < len(product_ids):
+            reads.note_lacking()
+        return known
+
+    async def _give(
+        self, waiting: dict[UUID, asyncio.Future[Found]], known: dict[UUID, KnownProduct]
+    ) -> None:
         for product_id, one in known.items():
             await self._remind(product_id, one)
-        return {key: Found(one.product, one.history) for key, one in known.items()}
+            waiting[product_id].set_result(Found(one.product, one.history))
 
     async def _remind(self, product_id: UUID, known: KnownProduct) -> None:
         intake, standing = self._wires.intake, known.standing

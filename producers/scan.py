@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from uuid import UUID
 
 import msgspec
@@ -35,6 +35,7 @@ from voketag.acceptance import Accepted
 from voketag.backpressure import Cause, Gate
 from voketag.errors import InvalidField, Overloaded, Unavailable
 from voketag.events import Assessment, Scan, Told, Verdict
+from voketag.figures import left_in_redis
 from voketag.geo import AddressRanges, Geo
 from voketag.http.problems import not_found
 from voketag.http.requests import decode_body, path_id
@@ -43,6 +44,7 @@ from voketag.http.server import application, serve
 from voketag.process import Wires, main, open_wires, refuse_forgetful
 from voketag.readiness import tell_ready
 from voketag.records import scans
+from voketag.records.database import Connection
 from voketag.redis.intake import REPLAY_WINDOW_S, Limited, Unknown, Used
 from voketag.settings import Settings
 from voketag.start_checks import checked
@@ -139,8 +141,10 @@ class Scanning:
         raise scan_gate.refused(cause)
 
     async def _stored(self, scan_id: UUID) -> scans.StoredScan | None:
-        async with self._wires.database.connection() as connection:
-            return await scans.stored_scan(connection, scan_id)
+        def ask(connection: Connection) -> Awaitable[scans.StoredScan | None]:
+            return scans.stored_scan(connection, scan_id)
+
+        return await self._wires.reads.first(ask, lambda stored: stored is not None)
 
     async def get_scan(self, request: web.Request) -> web.Response:
         """The record of a scan, once it is stored."""
@@ -245,9 +249,12 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
 
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """The scan process. It promises that an answered scan is kept, so it looks at Redis first."""
-    async with open_wires(settings, database=True) as wires, checked(wires, stopping):
+    async with (
+        open_wires(settings, database=True, replica=True) as wires,
+        checked(wires, stopping),
+    ):
         await refuse_forgetful(wires, stopping)
-        async with opened(wires) as app:
+        async with left_in_redis(wires.streams, "scan"), opened(wires) as app:
             await serve(app, settings, settings.scan_port, stopping, tell_ready)
 
 

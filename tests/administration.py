@@ -51,7 +51,7 @@ class Admin:
 async def admin_on(redis_url: str, database_url: str, **changed: str) -> AsyncIterator[Admin]:
     settings = settings_for(redis_url, database_url, **changed)
     async with (
-        process.open_wires(settings, database=True) as wires,
+        process.open_wires(settings, database=True, replica=True) as wires,
         api.opened(wires) as app,
         listening(app, settings, 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,

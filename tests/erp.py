@@ -129,7 +129,7 @@ async def serving(redis_url: str, database_url: str, **changed: str) -> AsyncIte
     settings = settings_for(redis_url, database_url, **changed)
     async with (
         contextlib.AsyncExitStack() as sessions,
-        process.open_wires(settings, database=True) as wires,
+        process.open_wires(settings, database=True, replica=True) as wires,
         factory.opened(wires) as app,
         listening(app, settings, 0) as port,
     ):

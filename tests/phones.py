@@ -56,7 +56,7 @@ class Phone:
 async def phone_on(redis_url: str, database_url: str, **changed: str) -> AsyncIterator[Phone]:
     settings = settings_for(redis_url, database_url, **changed)
     async with (
-        process.open_wires(settings, database=True) as wires,
+        process.open_wires(settings, database=True, replica=True) as wires,
         scan.opened(wires) as app,
         listening(app, settings, 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,

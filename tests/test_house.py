@@ -28,6 +28,7 @@ WIRES = {"chain.client", "chain.rpc", "chain.signing", "geo", "http", "records",
 FRAME = {
     "anchoring",
     "consumer",
+    "figures",
     "liveness",
     "ownership",
     "process",
@@ -223,6 +224,7 @@ def test_every_process_has_its_procfile_line() -> None:
     consumers = {name for name in modules() if name.startswith("consumers.")}
     assert consumers == {f"consumers.{name}" for name in topology.CONSUMERS}
     assert consumers <= programs
+    assert set(started) == set(topology.PROCESSES)
     for name, module in started.items():
         assert module.rpartition(".")[2] == name
 

@@ -98,7 +98,7 @@ class Load:
 @pytest.mark.timeout(300)
 async def test_f9_no_request_fails_while_every_process_is_restarted(system: System) -> None:
     async with system.api() as api:
-        load = await _load(system, api)
+        load = await load_on(system, api)
         before = {name: system.pid(name) for name in PROGRAMS}
         clients = load.start()
         done = await voketag("restart", environ=environment(system.home))
@@ -108,10 +108,10 @@ async def test_f9_no_request_fails_while_every_process_is_restarted(system: Syst
         assert all(system.pid(name) not in (None, before[name]) for name in PROGRAMS)
         assert load.failures == []
         assert min(len(load.scans), len(load.batches), load.others) > 10
-        await _stored_once(system, load)
+        await stored_once(system, load)
 
 
-async def _load(system: System, api: Client) -> Load:
+async def load_on(system: System, api: Client) -> Load:
     _, key = await api.create_factory("Acme", "orders@acme.example")
     batch_id = await api.push_batch(key, product_count=1, sku="SHOE-42", name="Shoe")
 
@@ -122,7 +122,7 @@ async def _load(system: System, api: Client) -> Load:
     return Load(system, api, key, product["token"])
 
 
-async def _stored_once(system: System, load: Load) -> None:
+async def stored_once(system: System, load: Load) -> None:
     async def scans() -> bool | None:
         rows = await system.fetch("SELECT scan_id FROM scan_events")
         found = {row["scan_id"] for row in rows}
@@ -143,7 +143,7 @@ async def _stored_once(system: System, load: Load) -> None:
 @pytest.mark.timeout(300)
 async def test_f9_connections_wait_while_a_killed_process_is_started_again(system: System) -> None:
     async with system.api() as api:
-        load = await _load(system, api)
+        load = await load_on(system, api)
         killed = psutil.Process(system.pid("scan"))
         killed.kill()
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
@@ -152,7 +152,7 @@ async def test_f9_connections_wait_while_a_killed_process_is_started_again(syste
             await system.until("it is gone", lambda: _gone(killed))
             await asyncio.gather(*(load.scan(session) for _ in range(AT_ONCE)))
         assert len(load.scans) == AT_ONCE
-        await _stored_once(system, load)
+        await stored_once(system, load)
 
 
 async def _gone(process: psutil.Process) -> bool | None:

@@ -7,6 +7,7 @@ the last place backwards; a node is keccak256 of its two children, the smaller f
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 
 import sha3
@@ -15,6 +16,7 @@ HASH_BYTES = 32
 Nodes = bytes | bytearray
 _BUCKETS = 256
 _PARENTS_AT_ONCE = 2048
+_PAIR = struct.Struct(f"{HASH_BYTES}s{HASH_BYTES}s")
 
 
 def keccak256(data: bytes) -> bytes:
@@ -86,17 +88,16 @@ def _room_for(count: int) -> tuple[bytearray, int]:
 
 def _hash_inner_nodes(nodes: bytearray, count: int) -> None:
     """Fill in the nodes above `count` leaves, from the last one to the root."""
-    keccak = sha3.keccak_256
+    keccak, pairs = sha3.keccak_256, _PAIR.iter_unpack
     stop = count - 1
     while stop > 0:
         # The children of these parents lie at `stop` or behind it: they are there already.
         start = max(stop // 2, stop - _PARENTS_AT_ONCE)
-        children = bytes(nodes[(2 * start + 1) * HASH_BYTES : (2 * stop + 1) * HASH_BYTES])
-        parents = []
-        for at in range(0, len(children), 2 * HASH_BYTES):
-            left = children[at : at + 32]
-            right = children[at + 32 : at + 64]
-            parents.append(keccak(left + right if left <= right else right + left).digest())
+        children = nodes[(2 * start + 1) * HASH_BYTES : (2 * stop + 1) * HASH_BYTES]
+        parents = [
+            keccak(left + right if left <= right else right + left).digest()
+            for left, right in pairs(children)
+        ]
         nodes[start * HASH_BYTES : stop * HASH_BYTES] = b"".join(parents)
         stop = start
 

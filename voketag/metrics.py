@@ -1,12 +1,12 @@
 """Every metric of the pipeline, in one place.
 
-Times are in seconds. The HTTP processes serve their own; a consumer, which has no port, leaves its
-figures in Redis with its heartbeat, and ops serves them.
+Times are in seconds. Each process leaves its figures in Redis and ops serves those of all. The HTTP
+processes serve their own as well, but of several copies on one port any may answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
@@ -62,6 +62,20 @@ OLDEST_UNFINISHED_SECONDS = Gauge(
 REFUSED_KEYS = Counter(
     "voketag_keys_refused_total",
     "Requests refused unread because their address has guessed too many keys.",
+    registry=REGISTRY,
+)
+REPLICA_READS = Counter(
+    "voketag_replica_reads_total",
+    "Reads meant for the replica, by how it did: answered, unavailable; lacking counts the answers "
+    "that the primary had to complete.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+REPLICA_LAG_BYTES = Gauge(
+    "voketag_replica_lag_bytes",
+    "What the primary has written and the replica does not show yet; absent where one of them does "
+    "not answer.",
+    ("replica",),
     registry=REGISTRY,
 )
 HANDLED = Counter(
@@ -175,6 +189,12 @@ UNREGISTERED_GROUPS = Gauge(
     ("stream",),
     registry=REGISTRY,
 )
+PROCESSES = Gauge(
+    "voketag_processes",
+    "Processes that have left their figures in the last seconds, by their name in the Procfile.",
+    ("process",),
+    registry=REGISTRY,
+)
 OF_STREAMS = (
     STREAM_LENGTH,
     DEAD_LETTERS,
@@ -185,15 +205,20 @@ OF_STREAMS = (
     UNREGISTERED_GROUPS,
 )
 
+# What is of the system and not of a process: ops reads it anew for each scrape.
+OF_SYSTEM = (*OF_STREAMS, PROCESSES, REPLICA_LAG_BYTES)
+
 Sample = tuple[str, dict[str, str], float]
 _samples = msgspec.json.Decoder(list[Sample])
 
 
 def snapshot() -> bytes:
-    """This process's samples, those of the metrics it never touched aside, as JSON."""
+    """This process's samples as JSON, but for those of metrics that it never touched and of those
+    that are the system's.
+    """
     samples: list[Sample] = [
         (sample.name, sample.labels, sample.value)
-        for metric in REGISTRY.collect()
+        for metric in _of_processes()
         if any(sample.value for sample in metric.samples if not sample.name.endswith("_created"))
         for sample in metric.samples
         if not sample.name.endswith("_created")
@@ -201,27 +226,44 @@ def snapshot() -> bytes:
     return msgspec.json.encode(samples)
 
 
-def exposition(left: Mapping[tuple[str, str], bytes] | None = None) -> bytes:
-    """The metrics in the Prometheus text format: this process's own, and the snapshots that other
-    processes left, by (process, boot id), told apart by the labels `process` and `boot`.
+def exposition() -> bytes:
+    """This process's own metrics in the Prometheus text format."""
+    return generate_latest(REGISTRY)
+
+
+def exposition_of_all(left: Mapping[tuple[str, str], bytes]) -> bytes:
+    """The metrics of the system, and the snapshots of its processes, by (process, boot id), told
+    apart by the labels `process` and `boot`.
     """
-    return generate_latest(_Merged(left or {}))
+    return generate_latest(_Merged(left))
+
+
+def _of_processes() -> Iterator[Metric]:
+    names = _names_of_system()
+    return (metric for metric in REGISTRY.collect() if metric.name not in names)
+
+
+def _names_of_system() -> set[str]:
+    return {metric.name for gauge in OF_SYSTEM for metric in gauge.describe()}
 
 
 class _Merged:
     def __init__(self, left: Mapping[tuple[str, str], bytes]) -> None:
         self._left = left
 
-    def collect(self) -> Iterable[Metric]:
-        others: dict[str, list[Sample]] = {}
+    def collect(self) -> Iterator[Metric]:
+        samples: dict[str, list[Sample]] = {}
         for (process, boot_id), data in self._left.items():
             for name, labels, value in _samples.decode(data):
                 labelled = {**labels, "process": process, "boot": boot_id}
-                others.setdefault(name, []).append((name, labelled, value))
+                samples.setdefault(name, []).append((name, labelled, value))
+        of_system = _names_of_system()
         for metric in REGISTRY.collect():
+            if metric.name not in of_system:
+                metric.samples.clear()
             suffixes = _SUFFIXES.get(metric.type, ("",))
             for name in (metric.name + suffix for suffix in suffixes):
-                for sample in others.get(name, ()):
+                for sample in samples.get(name, ()):
                     metric.add_sample(*sample)
             yield metric
 

@@ -33,6 +33,7 @@ from voketag.start_checks import checked
 if TYPE_CHECKING:
     from voketag.chain.client import Chain
     from voketag.records.database import Database
+    from voketag.records.replica import Reads
 
 COLLECT_AFTER = 20_000  # objects that can be part of a cycle: a few MB
 STOP_GRACE_S = 7.0  # a supervisor kills after 10
@@ -48,6 +49,7 @@ class Wires:
     intake: Intake
     _database: Database | None = None
     _chain: Chain | None = None
+    _reads: Reads | None = None
 
     @property
     def database(self) -> Database:
@@ -55,6 +57,18 @@ class Wires:
         if self._database is None:
             raise RuntimeError("this process did not open the database")
         return self._database
+
+    @property
+    def reads(self) -> Reads:
+        """Reads that may lag by a moment, by the replica where this process asked for it."""
+        if self._reads is None:
+            raise RuntimeError("this process did not open the database")
+        return self._reads
+
+    @property
+    def has_replica(self) -> bool:
+        """Whether this process asked for the replica, and there is one."""
+        return self._reads is not None and self._reads.has_replica
 
     @property
     def has_database(self) -> bool:
@@ -76,10 +90,12 @@ class Wires:
 
 @contextlib.asynccontextmanager
 async def open_wires(
-    settings: Settings, *, database: bool = False, chain: bool = False
+    settings: Settings, *, database: bool = False, replica: bool = False, chain: bool = False
 ) -> AsyncIterator[Wires]:
     """Open what a process needs, close it afterwards. Servers may still be starting: nothing here
     waits for them.
+
+    `replica`: beside the database its replica as well, where the settings name one.
     """
     async with contextlib.AsyncExitStack() as stack:
         streams = Streams(settings.redis_url, secrets.token_hex(8))
@@ -91,19 +107,24 @@ async def open_wires(
             settings.redis_replicas or 0,
         )
         stack.push_async_callback(intake.close)
-        opened_database = opened_chain = None
+        opened_database = opened_chain = reads = None
         # Imported where they are needed: a process that speaks to Redis alone stays small.
         if database:
             from voketag.records.database import Database
+            from voketag.records.replica import Reads
 
             opened_database = await Database.open(settings.database_url)
             stack.push_async_callback(opened_database.close)
+            read_url = settings.database_read_url if replica else None
+            standby = await Database.open(read_url, standby=True) if read_url else None
+            reads = Reads(opened_database, standby)
+            stack.push_async_callback(reads.close)
         if chain:
             from voketag.chain.client import Chain
 
             opened_chain = Chain(settings.chain_url)
             stack.push_async_callback(opened_chain.close)
-        yield Wires(settings, streams, intake, opened_database, opened_chain)
+        yield Wires(settings, streams, intake, opened_database, opened_chain, reads)
 
 
 async def refuse_forgetful(wires: Wires, stopping: asyncio.Event) -> None:

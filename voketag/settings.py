@@ -11,10 +11,13 @@ from urllib.parse import urlsplit
 
 from voketag.errors import SettingsError
 from voketag.tokens import KeyRing, TokenKey
+from voketag.topology import PROCESSES
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Value = TypeVar("Value")
+COPIES_MAX = 64
 _REDIS = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
+_POSTGRES = ("postgres", "postgresql")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # secp256k1
 
 
@@ -26,6 +29,7 @@ class Settings:
     host: str
     redis_url: str = field(repr=False)
     database_url: str = field(repr=False)
+    database_read_url: str | None = field(repr=False)
     chain_url: str = field(repr=False)
     scan_port: int
     factory_port: int
@@ -45,6 +49,7 @@ class Settings:
     connections_max: int
     trusted_proxies: tuple[Network, ...]
     shards: int
+    formation: Mapping[str, int]
     retention_months: int
     geo_database: Path | None
     datacenter_ranges: Path | None
@@ -59,15 +64,33 @@ class Settings:
 def load(environ: Mapping[str, str]) -> Settings:
     """Read and check every VOKETAG_ variable. Raises SettingsError naming all that is wrong."""
     reader = _Reader(environ)
-    settings = {
+    settings = _places(reader) | _ways(reader)
+    if reader.faults:
+        raise SettingsError(reader.faults)
+    return Settings(**settings)  # type: ignore[arg-type]  # each reader checked its own
+
+
+def _places(reader: _Reader) -> dict[str, object]:
+    """Where things are."""
+    return {
         "home": Path(reader.text("HOME", ".voketag")),
         "host": reader.text("HOST", "127.0.0.1"),
         "redis_url": reader.url("REDIS_URL", _REDIS),
-        "database_url": reader.url("DATABASE_URL", ("postgres", "postgresql")),
+        "database_url": reader.url("DATABASE_URL", _POSTGRES),
+        "database_read_url": reader.optional("DATABASE_READ_URL", _url(_POSTGRES)),
         "chain_url": reader.url("CHAIN_URL", ("http", "https")),
         "scan_port": (scan_port := reader.number("SCAN_PORT", "8080", 0, 65535)),
         "factory_port": reader.number("FACTORY_PORT", "8081", 0, 65535),
         "ops_port": reader.number("OPS_PORT", "8082", 0, 65535),
+        "public_url": reader.url("PUBLIC_URL", ("http", "https"), f"http://localhost:{scan_port}"),
+        "connections_max": reader.number("CONNECTIONS_MAX", "4096", 16, 1_000_000),
+        "trusted_proxies": reader.checked("TRUSTED_PROXIES", "", _networks),
+    }
+
+
+def _ways(reader: _Reader) -> dict[str, object]:
+    """How they are done."""
+    return {
         "admin_key": reader.checked("ADMIN_KEY", None, _admin_key),
         "token_keys": reader.checked("TOKEN_KEYS", None, _token_keys),
         "hash_key": reader.checked("HASH_KEY", None, _hash_key),
@@ -76,13 +99,11 @@ def load(environ: Mapping[str, str]) -> Settings:
         "chain_id": reader.optional("CHAIN_ID", _whole(1, 2**63 - 1)),
         "chain_key": reader.optional("CHAIN_KEY", _chain_key),
         "contract": reader.optional("CONTRACT", _address),
-        "public_url": reader.url("PUBLIC_URL", ("http", "https"), f"http://localhost:{scan_port}"),
         "scan_rate_limit": reader.number("SCAN_RATE_LIMIT", "60", 0, 10_000_000),
         "batch_rate_limit": reader.number("BATCH_RATE_LIMIT", "1200", 0, 10_000_000),
         "key_guess_limit": reader.number("KEY_GUESS_LIMIT", "600", 0, 10_000_000),
-        "connections_max": reader.number("CONNECTIONS_MAX", "4096", 16, 1_000_000),
-        "trusted_proxies": reader.checked("TRUSTED_PROXIES", "", _networks),
         "shards": reader.number("SHARDS", "2", 1, 256),
+        "formation": reader.checked("FORMATION", "", read_formation),
         "retention_months": reader.number("RETENTION_MONTHS", "13", 1, 1200),
         "geo_database": reader.optional("GEO_DATABASE", _existing_file),
         "datacenter_ranges": reader.optional("DATACENTER_RANGES", _existing_file),
@@ -93,9 +114,6 @@ def load(environ: Mapping[str, str]) -> Settings:
         "shed_after_s": reader.number("SHED_AFTER_S", "21600", 1, 604_800),
         "log_level": reader.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
     }
-    if reader.faults:
-        raise SettingsError(reader.faults)
-    return Settings(**settings)  # type: ignore[arg-type]  # each reader checked its own
 
 
 class _Reader:
@@ -139,16 +157,20 @@ class _Reader:
         return self.checked(name, default, parse)
 
     def url(self, name: str, schemes: tuple[str, ...], default: str | None = None) -> str | None:
-        def parse(text: str) -> str:
-            # The value itself is not repeated: a URL may hold a password.
-            parts = urlsplit(text)
-            if parts.scheme not in schemes:
-                raise ValueError(f"not a URL that starts with {':// or '.join(schemes)}://")
-            if any(map(str.isspace, text)) or ("http" in schemes and not parts.hostname):
-                raise ValueError("a URL names a host and holds no white space")
-            return text.rstrip("/")
+        return self.checked(name, default, _url(schemes))
 
-        return self.checked(name, default, parse)
+
+def _url(schemes: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        # The value itself is not repeated: a URL may hold a password.
+        parts = urlsplit(text)
+        if parts.scheme not in schemes:
+            raise ValueError(f"not a URL that starts with {':// or '.join(schemes)}://")
+        if any(map(str.isspace, text)) or ("http" in schemes and not parts.hostname):
+            raise ValueError("a URL names a host and holds no white space")
+        return text.rstrip("/")
+
+    return parse
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -221,6 +243,22 @@ def _networks(text: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(item) for item in items)
     except ValueError as error:
         raise ValueError(f"{error}; CIDRs separated by commas are accepted") from None
+
+
+def read_formation(text: str) -> Mapping[str, int]:
+    """How many copies of which processes are asked for. Raises ValueError, saying what can be."""
+    copies: dict[str, int] = {}
+    for item in filter(None, map(str.strip, text.split(","))):
+        name, _, count = item.partition("=")
+        if name not in PROCESSES:
+            raise ValueError(f"there is no process {name!r}, but {', '.join(PROCESSES)}")
+        if name in copies:
+            raise ValueError(f"{name} is there twice")
+        try:
+            copies[name] = _whole(1, COPIES_MAX)(count)
+        except ValueError as error:
+            raise ValueError(f"{item!r}: {error}; scan=2,score=2 is accepted") from None
+    return copies
 
 
 def _existing_file(text: str) -> Path:

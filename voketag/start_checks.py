@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from voketag.chain.client import Chain
     from voketag.process import Wires
     from voketag.records.database import Connection, Database
+    from voketag.records.replica import Reads
 
 CLOCK_OFF_MAX_S = 60.0
 ASK_AGAIN_S = 1.0
@@ -64,10 +65,18 @@ def _checks(wires: Wires, partitions: bool) -> list[Check]:
             may_lose = wires.settings.database_may_lose
             return await database_faults(connection, may_lose=may_lose, partitions=partitions)
 
+    async def replica() -> list[str]:
+        return await replica_faults(wires.reads)
+
     async def chain() -> list[str]:
         return await chain_faults(wires.chain, wires.database)
 
-    wanted = ((redis, True), (database, wires.has_database), (chain, wires.has_chain))
+    wanted = (
+        (redis, True),
+        (database, wires.has_database),
+        (replica, wires.has_replica),
+        (chain, wires.has_chain),
+    )
     return [check for check, needed in wanted if needed]
 
 
@@ -159,6 +168,19 @@ async def database_faults(
             "migrate`, and see to it that consumers/maintain runs, which makes them ahead."
         )
     return faults
+
+
+async def replica_faults(reads: Reads) -> list[str]:
+    """Whether the replica is one of this database. One that is away, or is no standby, is no fault:
+    the primary is asked in its place, and it is used once it is there.
+    """
+    if await reads.look():
+        return []
+    return [
+        "VOKETAG_DATABASE_READ_URL: this server holds another database than the one of "
+        "VOKETAG_DATABASE_URL: give the URL of a standby that follows that one (streaming "
+        "replication), or leave the variable unset."
+    ]
 
 
 async def chain_faults(chain: Chain, database: Database) -> list[str]:

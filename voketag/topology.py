@@ -11,8 +11,10 @@ from collections.abc import Mapping
 
 from voketag import events
 
+LISTENING = ("scan", "factory", "ops")  # the HTTP processes
 # Every consumer process leaves its heartbeat and metrics under its group's name.
 CONSUMERS = ("score", "persist", "register", "anchor", "notify", "maintain")
+PROCESSES = (*LISTENING, *CONSUMERS)
 
 
 def groups_of(shards: int) -> Mapping[str, tuple[str, ...]]:

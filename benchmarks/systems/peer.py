@@ -7,6 +7,7 @@ import contextlib
 import os
 import secrets
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -28,9 +29,40 @@ _NO_CHAIN = {VARIABLES["chain"]: "http://127.0.0.1:9"}  # it needs none, so none
 _COLUMNS = ("id", "batch_id", "token", "sku", "name", "serial")
 
 
+@dataclass(frozen=True)
+class Running:
+    """A peer, ready, at its URL: its servers, its programs by name, and what reaches them."""
+
+    url: str
+    token_keys: str
+    servers: Stack
+    programs: Supervisor
+    program_names: tuple[str, ...]
+    database: asyncpg.Connection
+    redis: Redis
+
+
 @contextlib.asynccontextmanager
 async def started(peer: Peer, built: Path, folder: Path) -> AsyncIterator[System]:
     """The peer, ready, with products; ended with the context. `built` is what its `build` made."""
+    async with running(peer, built, folder) as whole:
+        tokens = await _products(whole.database, read_keys(whole.token_keys))
+        yield System(
+            peer.name,
+            f"{whole.url}/v1/scans",
+            tokens,
+            whole.servers,
+            whole.programs,
+            whole.program_names,
+            whole.database,
+            whole.redis,
+            scan_time="created_at",
+        )
+
+
+@contextlib.asynccontextmanager
+async def running(peer: Peer, built: Path, folder: Path) -> AsyncIterator[Running]:
+    """The peer in an empty folder; ended with the context."""
     token_keys = f"1:{secrets.token_hex(32)}"
     async with contextlib.AsyncExitStack() as stack:
         log = stack.enter_context((folder / "programs.log").open("w"))
@@ -51,7 +83,6 @@ async def started(peer: Peer, built: Path, folder: Path) -> AsyncIterator[System
         database = await asyncpg.connect(database_url)
         stack.push_async_callback(database.close)
         await database.execute(peer.schema.read_text())
-        tokens = await _products(database, read_keys(token_keys))
         home = make_home(folder / "programs")
         port = choose_port(home, "peer")
         environ = {
@@ -64,10 +95,8 @@ async def started(peer: Peer, built: Path, folder: Path) -> AsyncIterator[System
         stack.push_async_callback(programs.stop)
         commands = peer.programs(built)
         await _start(programs, home, commands, port)
-        url, names = f"http://127.0.0.1:{port}/v1/scans", tuple(commands)
-        yield System(
-            peer.name, url, tokens, servers, programs, names, database, redis, "created_at"
-        )
+        url, names = f"http://127.0.0.1:{port}", tuple(commands)
+        yield Running(url, token_keys, servers, programs, names, database, redis)
 
 
 async def _start(programs: Supervisor, home: Path, commands: Programs, port: int) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from voketag.ops import client
 from voketag.ops import run as ops_run
 from voketag.ops.client import Client
 from voketag.settings import Settings
+from voketag.stack.formation import Formation
 from voketag.stack.home import make_home
-from voketag.stack.program import read_procfile
-from voketag.stack.run import PROCFILE, READY_TIMEOUT_S
+from voketag.stack.program import Program, read_procfile
+from voketag.stack.run import PROCFILE
 from voketag.stack.stack import Stack
 from voketag.stack.supervise import Supervisor
 
@@ -29,12 +30,47 @@ NAME = "VokeTag"
 PRODUCTS_TIMEOUT_S = 60.0
 
 
+@dataclass(frozen=True)
+class Running:
+    """The whole system, ready: its servers, its programs by the names in the Procfile, and what
+    reaches them.
+    """
+
+    settings: Settings
+    servers: Stack
+    programs: Supervisor
+    program_names: tuple[str, ...]
+    api: Client
+    database: asyncpg.Connection
+    redis: Redis
+
+
 @contextlib.asynccontextmanager
 async def started(folder: Path) -> AsyncIterator[System]:
     """The whole system, ready, with a factory and its products; ended with the context."""
+    async with running(folder, {"VOKETAG_SCAN_RATE_LIMIT": "0"}) as whole:
+        tokens = await _products(whole.api, PRODUCTS)
+        yield System(
+            NAME,
+            f"{whole.api.where.scan}/v1/scans",
+            tokens,
+            whole.servers,
+            whole.programs,
+            whole.program_names,
+            whole.database,
+            whole.redis,
+            scan_time="scanned_at",
+        )
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path, variables: Mapping[str, str]) -> AsyncIterator[Running]:
+    """The whole system in an empty folder, with these settings beside the defaults; ended with the
+    context.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VOKETAG_")}
     ports = dict.fromkeys(ops_run.PORT_VARIABLES, "0")
-    environ = ops_run.with_ports(kept | ports | {"VOKETAG_SCAN_RATE_LIMIT": "0"})
+    environ = ops_run.with_ports(kept | ports | dict(variables))
     async with contextlib.AsyncExitStack() as stack:
         log = stack.enter_context((folder / "programs.log").open("w"))
 
@@ -54,27 +90,24 @@ async def started(folder: Path) -> AsyncIterator[System]:
         stack.push_async_callback(redis.aclose)
         database = await asyncpg.connect(settings.database_url)
         stack.push_async_callback(database.close)
-        tokens = await _products(api, PRODUCTS)
-        url = f"{api.where.scan}/v1/scans"
-        yield System(
-            NAME, url, tokens, servers, programs, names, database, redis, scan_time="scanned_at"
-        )
+        yield Running(settings, servers, programs, names, api, database, redis)
+
+
+def programs_of(settings: Settings | None = None) -> dict[str, Program]:
+    """The programs of the Procfile by name, as `voketag run` starts them; without settings, those
+    that listen nowhere.
+    """
+    formation = Formation()
+    if settings is not None:
+        formation = Formation(ops_run.addresses(settings), settings.formation)
+    return {program.name: program for program in formation.programs(read_procfile(PROCFILE))}
 
 
 async def _start(programs: Supervisor, settings: Settings) -> tuple[str, ...]:
     """Start what the Procfile names. The names."""
-    addresses = ops_run.addresses(settings)
-    named = [
-        replace(
-            program,
-            tells_ready=True,
-            ready_timeout_s=READY_TIMEOUT_S,
-            listen=addresses.get(program.name),
-        )
-        for program in read_procfile(PROCFILE)
-    ]
-    await asyncio.gather(*(programs.start(program) for program in named))
-    return tuple(program.name for program in named)
+    every = programs_of(settings)
+    await asyncio.gather(*(programs.start(program) for program in every.values()))
+    return tuple(every)
 
 
 async def _products(api: Client, count: int) -> list[str]:

@@ -14,6 +14,7 @@ from voketag.errors import SettingsError
 SECRETS = {
     "VOKETAG_REDIS_URL": "redis://:redispassword@127.0.0.1:6379/0",
     "VOKETAG_DATABASE_URL": "postgresql://u:pgpassword@127.0.0.1/voketag",
+    "VOKETAG_DATABASE_READ_URL": "postgresql://u:readpassword@127.0.0.1/voketag",
     "VOKETAG_CHAIN_URL": "http://user:rpcpassword@127.0.0.1:8545",
     "VOKETAG_ADMIN_KEY": "adminkeyadminkeyadminkey",
     "VOKETAG_TOKEN_KEYS": "2:" + "ab" * 32 + ", 1:" + "cd" * 32,
@@ -39,6 +40,7 @@ def test_every_fault_is_reported_at_once() -> None:
     faults = {
         "VOKETAG_REDIS_URL": "http://127.0.0.1",
         "VOKETAG_DATABASE_URL": "mysql://root:dbpassword@127.0.0.1",
+        "VOKETAG_DATABASE_READ_URL": "replica:readpassword@127.0.0.1",
         "VOKETAG_SCAN_PORT": "70000",
         "VOKETAG_FACTORY_PORT": "-1",
         "VOKETAG_OPS_PORT": "\u0665",  # a digit, but not ASCII
@@ -67,7 +69,7 @@ def test_every_fault_is_reported_at_once() -> None:
     named = {fault.split(":")[0].split(" ")[0] for fault in raised.value.faults}
     assert named == {*faults, "VOKETAG_CHAIN_URL"}  # this one is missing
     assert all(name in str(raised.value) for name in faults)
-    for secret in ("dbpassword", "short", "abababab", "zz", "0x1234"):
+    for secret in ("dbpassword", "readpassword", "short", "abababab", "zz", "0x1234"):
         assert secret not in str(raised.value)
 
 

@@ -15,10 +15,13 @@ FIRST_DESCRIPTOR = 3  # SD_LISTEN_FDS_START
 BACKLOG = 1024
 
 
-def opened(host: str, port: int) -> socket.socket:
-    """A socket that listens there, for handing over. Raises OSError where the address is taken."""
+def opened(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A socket that listens there, for handing over. Raises OSError where the address is taken.
+
+    Of several `shared` ones on one address each gets its part of the new connections.
+    """
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
     listener.setblocking(False)
     return listener
 

@@ -25,6 +25,10 @@ from voketag.settings import Settings
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _SEGMENT = "[^/]+"  # with braces, as the names of streams have them: aiohttp's own takes none
 _STREAMED = ("text/event-stream", "application/x-ndjson")
+_METRICS_OF_ALL = "Prometheus metrics of every process"
+_METRICS_ALONE = (
+    "Prometheus metrics of this process; of several copies any may answer, and ops has those of all"
+)
 _SHORT = web.AppKey("short", Mapping[str, Answer])
 
 log = structlog.get_logger()
@@ -58,10 +62,11 @@ def application(
         body = await read_metrics()
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    summary = _METRICS_ALONE if read_metrics is own_metrics else _METRICS_OF_ALL
     shared = (
         Route("GET", "/healthz", _healthz, "Whether the process is alive", {200: "text/plain"}),
         Route("GET", "/readyz", readyz, "Whether its servers answer", {200: "text/plain"}),
-        Route("GET", "/metrics", serve_metrics, "Prometheus metrics", {200: "text/plain"}),
+        Route("GET", "/metrics", serve_metrics, summary, {200: "text/plain"}),
     )
     document = openapi.document(title, [*routes, *shared])
     encoded = msgspec.json.encode(document)

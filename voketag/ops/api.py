@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 
 import structlog
 from aiohttp import web
 
 from voketag import metrics, topology
 from voketag.errors import Unavailable
+from voketag.figures import left_in_redis
 from voketag.http.guesses import GUESSES, Guesses
 from voketag.http.server import application, serve
 from voketag.ops import api_dead, api_factories, api_figures, api_reports, dashboard, live
 from voketag.ops.access import guarded
-from voketag.ops.stream_metrics import show
+from voketag.ops.stream_metrics import show, show_lag, show_processes
 from voketag.ownership import LEASE_MS
 from voketag.process import Wires, open_wires
 from voketag.readiness import tell_ready
@@ -23,6 +25,7 @@ from voketag.redis.stream_status import process_metrics, read_status
 from voketag.settings import Settings
 from voketag.start_checks import checked
 
+NAME = "ops"
 log = structlog.get_logger()
 
 
@@ -30,22 +33,9 @@ log = structlog.get_logger()
 async def opened(wires: Wires) -> AsyncIterator[web.Application]:
     """The ops service, with what it does beside answering."""
 
-    groups = topology.groups_of(wires.settings.shards)
-
     async def ready() -> None:
         await wires.streams.ping()
         await wires.database.ping()
-
-    async def read_metrics() -> bytes:
-        redis = wires.streams.redis
-        try:
-            left = await process_metrics(redis, topology.CONSUMERS)
-            show(await read_status(redis, groups, LEASE_MS))
-        except Unavailable as error:
-            log.warning("unavailable", route="/metrics", error=str(error))
-            left = {}
-            show(())
-        return metrics.exposition(left)
 
     watched = live.Live(wires)
     table = [
@@ -59,7 +49,10 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
     key = wires.settings.admin_key
     try:
         app = application(
-            "VokeTag ops", [guarded(route, key) for route in table], ready, read_metrics
+            "VokeTag ops",
+            [guarded(route, key) for route in table],
+            ready,
+            partial(read_metrics, wires),
         )
         app[GUESSES] = Guesses(wires.settings)
         yield app
@@ -67,11 +60,30 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
         await watched.close()
 
 
+async def read_metrics(wires: Wires) -> bytes:
+    """The metrics of the system and of every process."""
+    redis, groups = wires.streams.redis, topology.groups_of(wires.settings.shards)
+    try:
+        left = await process_metrics(redis, topology.PROCESSES)
+        show(await read_status(redis, groups, LEASE_MS))
+        show_processes(left)
+    except Unavailable as error:
+        log.warning("unavailable", route="/metrics", error=str(error))
+        left = {}
+        show(())
+        show_processes(None)
+    await show_lag(wires.reads, wires.settings.database_read_url)
+    # Its own as they are now, and not as well as it left them.
+    own = (NAME, wires.streams.boot_id)
+    return metrics.exposition_of_all({**left, own: metrics.snapshot()})
+
+
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
     """The ops process."""
     async with (
-        open_wires(settings, database=True) as wires,
+        open_wires(settings, database=True, replica=True) as wires,
         checked(wires, stopping),
+        left_in_redis(wires.streams, NAME),
         opened(wires) as app,
     ):
         await serve(app, settings, settings.ops_port, stopping, tell_ready)

@@ -14,7 +14,8 @@ from voketag.http.routes import Route, json_response
 from voketag.ownership import LEASE_MS
 from voketag.process import Wires
 from voketag.records import stats
-from voketag.records.stats import Day
+from voketag.records.database import Connection
+from voketag.records.stats import Day, Named
 from voketag.redis.stream_status import StreamStatus, read_status
 
 DAYS = 30
@@ -92,9 +93,13 @@ class Figures:
         now_ms = time.time_ns() // 1_000_000
         accepted = await self._wires.intake.today(now_ms)
         top = await self._wires.intake.top(now_ms, TOP_PRODUCTS)
-        async with self._wires.database.connection() as connection:
-            days = await stats.daily(connection, identifiers.time_of_ms(now_ms).date(), DAYS)
-            named = await stats.named(connection, [product_id for product_id, _ in top])
+        day = identifiers.time_of_ms(now_ms).date()
+        wanted = [product_id for product_id, _ in top]
+
+        async def ask(connection: Connection) -> tuple[list[Day], dict[UUID, Named]]:
+            return await stats.daily(connection, day, DAYS), await stats.named(connection, wanted)
+
+        days, named = await self._wires.reads.first(ask)  # a replica's lag is no matter here
         products = []
         for product_id, scans in top:
             known = named.get(product_id)

@@ -15,7 +15,7 @@ import click
 
 from voketag.ops import instance
 from voketag.ops.cli_dead import dead
-from voketag.ops.command import FAILED, carry_out, fail
+from voketag.ops.command import FAILED, carry_out, checked_formation, fail
 
 _KINDS = ("scans", "scored", "batches", "roots", "notices")
 _VERDICTS = ("authentic", "suspicious", "high_risk", "recalled", "not_recognised")
@@ -35,11 +35,18 @@ main.add_command(dead)
 
 @main.command()
 @click.option("--demo/--no-demo", default=True, help="Make a demo factory on the first start.")
-def run(demo: bool) -> None:
+@click.option(
+    "--formation",
+    metavar="NAME=COPIES,...",
+    callback=checked_formation,
+    help="How many copies of which processes, such as scan=2,score=2; one each of the others.",
+)
+def run(demo: bool, formation: str | None) -> None:
     """Start the whole system: servers, schema and every process; Ctrl-C stops it.
 
     Redis, Postgres and a development chain are embedded where VOKETAG_REDIS_URL,
     VOKETAG_DATABASE_URL and VOKETAG_CHAIN_URL do not name others. Data are kept in VOKETAG_HOME.
+    --formation goes before VOKETAG_FORMATION.
     """
     started_s = time.monotonic()
     from voketag.ops.client import Client
@@ -50,7 +57,8 @@ def run(demo: bool) -> None:
     async def when_ready(settings: Settings, api: Client, first: bool) -> None:
         await welcome(settings, api, first=first, with_demo=demo, started_s=started_s)
 
-    carry_out(run_all(instance.home_of(os.environ), os.environ, when_ready))
+    asked = {} if formation is None else {"VOKETAG_FORMATION": formation}
+    carry_out(run_all(instance.home_of(os.environ), os.environ | asked, when_ready))
 
 
 @main.command()
@@ -58,9 +66,9 @@ def run(demo: bool) -> None:
 def restart(names: tuple[str, ...]) -> None:
     """Replace the processes of a running VokeTag one by one, without a request that fails.
 
-    Those of the Procfile called NAME, or all of them; its servers run on. A successor, which has
-    the code as it is now, takes over once it is ready. If it does not get ready the old process
-    stays and nothing further is replaced.
+    Every copy of those called NAME in the Procfile, one copy called scan.2, or all; its servers run
+    on. A successor, which has the code as it is now, takes over once it is ready. If it does not
+    get ready the old process stays and nothing further is replaced.
     """
     from voketag.ops.restart import restart as restart_all
 

@@ -49,3 +49,14 @@ def fail(message: str, status: int = FAILED) -> NoReturn:
     """Say what is wrong on standard error, and exit."""
     click.echo(f"voketag: {message}", err=True)
     sys.exit(status)
+
+
+def checked_formation(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """What --formation says, if it can be meant."""
+    from voketag.settings import read_formation
+
+    try:
+        read_formation(value or "")
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return value

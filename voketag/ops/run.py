@@ -15,12 +15,13 @@ from voketag.ops import client, instance
 from voketag.ops.client import Client, Failed, Late
 from voketag.records import migrations
 from voketag.records.database import Database
+from voketag.records.replica import Reads
 from voketag.settings import Settings
+from voketag.stack.formation import Address, Formation
 from voketag.stack.home import StackError, port_is_free
-from voketag.stack.run import Addresses
 from voketag.stack.run import run as run_stack
 from voketag.stack.supervise import report_line
-from voketag.start_checks import database_faults
+from voketag.start_checks import database_faults, replica_faults
 
 READY_TIMEOUT_S = 60.0
 PORTS = range(20_000, 26_000)  # of our processes; the embedded servers have others
@@ -79,16 +80,18 @@ class _Start:
         self.left = ""  # what we left in the data directory for other commands to find
         self._when_ready = when_ready
 
-    async def prepare(self, environment: dict[str, str]) -> Addresses:
-        """Before any process starts, while the servers answer. Where processes are to listen."""
+    async def prepare(self, environment: dict[str, str]) -> Formation:
+        """Before any process starts, while the servers answer. How the processes are to run."""
         settings = self._settings(environment)
         refuse_taken_ports(settings)
         await refuse_silent_servers(self.environ, settings)
         await migrate(settings.database_url)
         if self.environ.get("VOKETAG_DATABASE_URL"):
             await refuse_unfit_database(settings)
+        if settings.database_read_url:
+            await refuse_foreign_replica(settings, settings.database_read_url)
         self.left = instance.announce(settings.home, self.environ, environment)
-        return addresses(settings)
+        return Formation(addresses(settings), settings.formation)
 
     async def ready(self, environment: dict[str, str]) -> None:
         """Returns once every process answers."""
@@ -105,12 +108,11 @@ class _Start:
         return settings_module.load({**self.environ, **environment})
 
 
-def addresses(settings: Settings) -> Addresses:
+def addresses(settings: Settings) -> Mapping[str, Address]:
     """Where the processes that listen do so, by name."""
     ports = (settings.scan_port, settings.factory_port, settings.ops_port)
     return {
-        name: (settings.host, port)
-        for name, port in zip(("scan", "factory", "ops"), ports, strict=True)
+        name: (settings.host, port) for name, port in zip(topology.LISTENING, ports, strict=True)
     }
 
 
@@ -186,6 +188,19 @@ async def refuse_unfit_database(settings: Settings) -> None:
             may_lose = settings.database_may_lose
             faults = await database_faults(connection, may_lose=may_lose, partitions=True)
     finally:
+        await database.close()
+    if faults:
+        raise SettingsError(faults)
+
+
+async def refuse_foreign_replica(settings: Settings, url: str) -> None:
+    """Raises SettingsError for a replica that the processes would refuse, before they start."""
+    database = await Database.open(settings.database_url, most=1)
+    reads = Reads(database, await Database.open(url, most=1, standby=True))
+    try:
+        faults = await replica_faults(reads)
+    finally:
+        await reads.close()
         await database.close()
     if faults:
         raise SettingsError(faults)

@@ -7,18 +7,22 @@ in the PostgreSQL manual under COPY, "Binary Format".
 
 from __future__ import annotations
 
+import functools
+import struct
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
+from voketag.identifiers import LAST_MS
 from voketag.records.database import Connection
 
 COPY_TIMEOUT_S = 120.0
 NULL = b"\xff\xff\xff\xff"
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # Postgres's
-_MICROSECOND = timedelta(microseconds=1)
+_EPOCH_MS = 946_684_800_000  # Postgres counts from 2000 on, in microseconds
+_UUID_LENGTH = (16).to_bytes(4, "big")
+_timestamptz = struct.Struct(">iq").pack
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)  # no flags, no header extension
 _TRAILER = b"\xff\xff"
 
@@ -38,14 +42,30 @@ def text(value: str) -> bytes:
     return field(value.encode())
 
 
+@functools.lru_cache(maxsize=1024)
+def word(value: str) -> bytes:
+    """A column of type text with one of few values, such as the name of a country."""
+    return text(value)
+
+
+def uuid(value: UUID) -> bytes:
+    """A column of type uuid."""
+    return _UUID_LENGTH + value.bytes
+
+
+@functools.lru_cache(maxsize=256)
 def smallint(value: int) -> bytes:
     """A column of type smallint. Raises OverflowError for what does not fit."""
     return field(value.to_bytes(2, "big", signed=True))
 
 
-def timestamptz(moment: datetime) -> bytes:
-    """A column of type timestamptz: microseconds."""
-    return field(((moment - _EPOCH) // _MICROSECOND).to_bytes(8, "big", signed=True))
+def timestamptz(unix_ms: int) -> bytes:
+    """A column of type timestamptz, from milliseconds since the Unix epoch. Raises ValueError for
+    a time before that or past the year 9999.
+    """
+    if not 0 <= unix_ms <= LAST_MS:
+        raise ValueError(f"{unix_ms} ms after 1970 is no time of ours")
+    return _timestamptz(8, 1000 * (unix_ms - _EPOCH_MS))
 
 
 def jsonb(value: Any) -> bytes:

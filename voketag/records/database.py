@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import msgspec
+from asyncpg.connect_utils import SessionAttribute
 
 from voketag.errors import Unavailable
 
@@ -72,14 +73,21 @@ def database_errors() -> Iterator[None]:
 class Database:
     """A pool of connections to one Postgres."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, standby: bool = False) -> None:
         self._pool = pool
+        self.standby = standby
 
     @classmethod
     async def open(
-        cls, url: str, *, most: int = 4, command_timeout_s: float = COMMAND_TIMEOUT_S
+        cls,
+        url: str,
+        *,
+        most: int = 4,
+        command_timeout_s: float = COMMAND_TIMEOUT_S,
+        standby: bool = False,
     ) -> Database:
-        """Open a pool of up to `most` connections, made when they are first needed.
+        """Open a pool of up to `most` connections, made when they are first needed; with `standby`
+        to none but a server that follows another.
 
         Works through PgBouncer in transaction mode as well: no statement stays prepared, and
         nothing is set for longer than a transaction, so that there is nothing to reset either.
@@ -93,9 +101,10 @@ class Database:
             statement_cache_size=0,
             init=_prepare,
             reset=_nothing,
+            target_session_attrs=SessionAttribute.standby if standby else None,
         )
         with database_errors():
-            return cls(await pool)
+            return cls(await pool, standby=standby)
 
     async def close(self) -> None:
         """Close the connections, at once where the server no longer answers."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import asyncpg
@@ -34,6 +34,10 @@ class KnownProduct:
     recalled: bool
     history: History | None
     standing: Standing
+
+    def unreported(self) -> KnownProduct:
+        """The same, with nothing said of reports."""
+        return replace(self, standing=Standing(self.product.product_id))
 
 
 async def known_products(

@@ -51,8 +51,13 @@ class Standing:
     """
 
     product_id: UUID
-    believed: tuple[str, ...]
-    dismissed: tuple[str, ...]
+    believed: tuple[str, ...] = ()
+    dismissed: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody has reported anything."""
+        return not (self.believed or self.dismissed)
 
 
 async def insert_report(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from datetime import date
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -20,8 +19,9 @@ from voketag.records.binary_copy import (
     head,
     jsonb,
     smallint,
-    text,
     timestamptz,
+    uuid,
+    word,
 )
 from voketag.records.database import Connection
 from voketag.records.known_products import product_of
@@ -44,7 +44,10 @@ _COLUMNS = (
     "answered",
 )
 _HEAD = head(len(_COLUMNS))
+_NO_REASONS = jsonb(())
 _NO_FACTORY = UUID(int=0)
+_VERDICTS = ("authentic", "suspicious", "high_risk", "recalled", "not_recognised")
+_DAY_MS = 86_400_000
 
 
 class StoredScan(msgspec.Struct, frozen=True):
@@ -129,41 +132,43 @@ async def _copy(connection: Connection, table: str, rows: Sequence[bytes]) -> No
 def _row(scored: ScoredScan) -> bytes:
     """A scan as COPY takes it. Raises Rejected for one that no row can hold."""
     try:
-        return _HEAD + b"".join(_fields(scored))
+        return b"".join(_fields(scored))
     except (ValueError, OverflowError) as error:
         raise Rejected(f"scan {scored.scan.scan_id} cannot be stored: {error}") from error
 
 
-def _fields(scored: ScoredScan) -> Iterator[bytes]:
-    """Each of _COLUMNS, in that order."""
+def _fields(scored: ScoredScan) -> tuple[bytes, ...]:
+    """The head of a row and each of _COLUMNS, in that order."""
     scan, product, assessment = scored.scan, scored.product, scored.assessment
-    yield field(scan.scan_id.bytes)
-    yield NULL if product is None else field(product.product_id.bytes)
-    yield NULL if product is None else field(product.batch_id.bytes)
-    yield NULL if product is None else field(product.factory_id.bytes)
-    yield timestamptz(identifiers.at_time(scan.scan_id))
-    yield timestamptz(identifiers.time_of_ms(scan.received_at_ms))
-    yield text(assessment.verdict)
-    yield NULL if assessment.score is None else smallint(assessment.score)
-    yield jsonb(assessment.reasons)
-    yield NULL if scan.country is None else text(scan.country)
-    yield field(bytes.fromhex(scan.ip_hash))
-    yield field(bytes.fromhex(scan.fingerprint_hash))
-    yield NULL if scored.history is None else jsonb(scored.history)
-    yield NULL if scored.answered is None else jsonb(scored.answered)
+    return (
+        _HEAD,
+        uuid(scan.scan_id),
+        NULL if product is None else uuid(product.product_id),
+        NULL if product is None else uuid(product.batch_id),
+        NULL if product is None else uuid(product.factory_id),
+        timestamptz(identifiers.at_ms(scan.scan_id)),
+        timestamptz(scan.received_at_ms),
+        word(assessment.verdict),
+        NULL if assessment.score is None else smallint(assessment.score),
+        jsonb(assessment.reasons) if assessment.reasons else _NO_REASONS,
+        NULL if scan.country is None else word(scan.country),
+        field(bytes.fromhex(scan.ip_hash)),
+        field(bytes.fromhex(scan.fingerprint_hash)),
+        NULL if scored.history is None else jsonb(scored.history),
+        NULL if scored.answered is None else jsonb(scored.answered),
+    )
 
 
 async def _count(connection: Connection, scans: Sequence[ScoredScan]) -> None:
     """Add scans to the daily statistics, one statement for all days and factories."""
-    totals: dict[tuple[date, UUID], list[int]] = defaultdict(lambda: [0] * 8)
-    verdicts = ("authentic", "suspicious", "high_risk", "recalled", "not_recognised")
+    totals: dict[tuple[int, UUID], list[int]] = defaultdict(lambda: [0] * 8)
     for scored in scans:
         factory = _NO_FACTORY if scored.product is None else scored.product.factory_id
-        sums = totals[identifiers.at_time(scored.scan.scan_id).date(), factory]
+        sums = totals[identifiers.at_ms(scored.scan.scan_id) // _DAY_MS, factory]
         sums[0] += 1
         sums[1] += scored.first_of_day
         sums[2] += scored.assessment.score or 0
-        sums[3 + verdicts.index(scored.assessment.verdict)] += 1
+        sums[3 + _VERDICTS.index(scored.assessment.verdict)] += 1
     if not totals:
         return
     # In one order everywhere, so that two writers never wait for each other in a circle.
@@ -184,7 +189,7 @@ async def _count(connection: Connection, scans: Sequence[ScoredScan]) -> None:
             recalled = kept.recalled + excluded.recalled,
             not_recognised = kept.not_recognised + excluded.not_recognised
         """,
-        [day for day, _ in keys],
+        [identifiers.time_of_ms(day * _DAY_MS).date() for day, _ in keys],
         [factory for _, factory in keys],
         *(list(column) for column in columns),
     )

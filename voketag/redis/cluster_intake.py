@@ -29,7 +29,7 @@ from voketag.redis.intake import Found, Intake, Limited, Outcome, Used
 from voketag.redis.shared_pipeline import Arguments, SharedPipeline
 from voketag.redis.slots import is_cluster
 
-_OWN_KEYS = 8  # of the product and its shard, the first of the script's keys
+_OWN_KEYS = 7  # of the product and its shard, the first of the script's keys
 _ASKING = intake.WINDOW + (Path(__file__).parent / "asking.lua").read_bytes()
 _CLAIM = b"return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'EX', ARGV[2])"
 log = structlog.get_logger()

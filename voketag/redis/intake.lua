@@ -1,13 +1,12 @@
 -- One scan, accepted or not, in one step. See voketag/redis/intake.py, which names keys and arguments;
 -- window.lua stands before this.
 local stream, product_key, history_key, tail_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local reporters_key, recalled_key, today_key, top_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local replay_key, limit_key, address_key, device_key = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local reporters_key, recalled_key, today_key = KEYS[5], KEYS[6], KEYS[7]
+local replay_key, limit_key, address_key, device_key = KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local event, sighting, product, history = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local now_ms, limit, replay_s = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local product_id, product_ttl_s, history_ttl_s = ARGV[8], ARGV[9], ARGV[10]
-local only_before = ARGV[11] == '1'
-local TAIL, TAIL_TTL_S, TOP, COUNTER_TTL_S = 64, 86400, 1000, 259200
+local product_ttl_s, history_ttl_s, only_before = ARGV[8], ARGV[9], ARGV[10] == '1'
+local TAIL, TAIL_TTL_S, COUNTER_TTL_S = 64, 86400, 259200
 
 -- The caller's own scan id came by before: the same facts again, nothing counted. The key is written
 -- again as it is, for WAIT sees the writes of its own connection alone, and the first answer may have
@@ -27,9 +26,9 @@ local known
 if limit_key then
   known = redis.call('MGET', limit_key, address_key, device_key, product_key, history_key)
 else
-  if ARGV[12] ~= '' then return {'limited', ARGV[12]} end
+  if ARGV[11] ~= '' then return {'limited', ARGV[11]} end
   local own = redis.call('MGET', product_key, history_key)
-  known = {false, ARGV[13] ~= '0' and ARGV[13], ARGV[14] ~= '0' and ARGV[14], own[1], own[2]}
+  known = {false, ARGV[12] ~= '0' and ARGV[12], ARGV[13] ~= '0' and ARGV[13], own[1], own[2]}
   limit = 0
 end
 
@@ -84,14 +83,6 @@ if product ~= '' then
   local waiting = redis.call('RPUSH', tail_key, sighting)
   if waiting > TAIL then redis.call('LTRIM', tail_key, -TAIL, -1) end
   if waiting == 1 or waiting > TAIL then redis.call('EXPIRE', tail_key, TAIL_TTL_S) end
-  -- Space-Saving (Metwally, Agrawal, El Abbadi 2005): the most frequent of any number of products
-  -- in a bounded set; a newcomer takes the place, and the count, of the least.
-  if not redis.call('ZADD', top_key, 'XX', 'INCR', 1, product_id) then
-    local held, least = redis.call('ZCARD', top_key), 0
-    if held >= TOP then least = redis.call('ZPOPMIN', top_key)[2] end
-    redis.call('ZADD', top_key, least + 1, product_id)
-    if held == 0 then redis.call('EXPIRE', top_key, COUNTER_TTL_S) end
-  end
 end
 if replay_s > 0 then
   redis.call('SET', replay_key, cmsgpack.pack({event, product, history, tail, signals}),

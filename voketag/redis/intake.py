@@ -23,6 +23,7 @@ from voketag.acceptance import Accepted
 from voketag.events import Product, Scan
 from voketag.redis.connection import Command, connect, redis_errors
 from voketag.redis.shared_pipeline import Arguments, SharedPipeline
+from voketag.redis.top_products import top_key
 from voketag.risk.history import History, sighting
 
 PRODUCT_TTL_S = 3600
@@ -34,7 +35,7 @@ PROBES_TTL_S = 3600
 REPLAY_WINDOW_S = 900
 REPLAY_UNSTORED_S = 8 * 86_400
 
-KEYS = 12
+KEYS = 11
 WINDOW = (Path(__file__).parent / "window.lua").read_bytes()
 SCRIPT = WINDOW + (Path(__file__).parent / "intake.lua").read_bytes()
 _EXPIRE = "for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[1]) end"
@@ -120,7 +121,6 @@ class Intake:
             reporters_key(of_product),
             recalled_key(shard),
             f"today:{{{shard}}}:{day}",
-            f"top:{{{shard}}}:{day}",
             self._replay_key(scan.scan_id) if scan.named else "replay:",
             f"limit:{scan.ip_hash}",
             probes_key(scan.ip_hash),
@@ -132,7 +132,6 @@ class Intake:
             scan.received_at_ms,
             self._limit,
             REPLAY_UNSTORED_S if scan.named else 0,
-            scan.product_id.hex,
             PRODUCT_TTL_S,
             HISTORY_TTL_S,
             int(only_before),
@@ -204,7 +203,7 @@ class Intake:
         found: list[tuple[UUID, int]] = []
         async with redis_errors(), self._redis.pipeline(transaction=False) as pipeline:
             for shard in range(self._shards):
-                pipeline.zrevrange(f"top:{{{shard}}}:{day}", 0, most - 1, withscores=True)
+                pipeline.zrevrange(top_key(shard, day), 0, most - 1, withscores=True)
             for pairs in await pipeline.execute():
                 found += [(UUID(member.decode()), int(scans)) for member, scans in pairs]
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:most]

@@ -82,7 +82,7 @@ def server(home: Path, port: int, password: str, binaries: Path) -> Server:
     return Server(
         Program(
             name="postgres",
-            argv=(*_as_user(data), str(binaries / "postgres"), "-D", str(data), *options),
+            argv=(*as_user(data), str(binaries / "postgres"), "-D", str(data), *options),
             environ=server_environ(home),
             log=home / "logs" / "postgres.log",
             # Fast shutdown: it ends the sessions instead of waiting for them to leave.
@@ -117,7 +117,7 @@ def _owner(data: Path) -> pwd.struct_passwd:
         ) from error
 
 
-def _as_user(data: Path) -> tuple[str, ...]:
+def as_user(data: Path) -> tuple[str, ...]:
     """What to put before a command line for it to run as a user that PostgreSQL accepts."""
     if os.geteuid() != 0:
         return ()
@@ -144,7 +144,7 @@ async def _initialise(home: Path, password: str, binaries: Path) -> None:
     password_file = folder / "password"
     write_private(password_file, password + "\n")
     command = (
-        *(*_as_user(data), str(binaries / "initdb"), "-D", str(unfinished), "-U", USER),
+        *(*as_user(data), str(binaries / "initdb"), "-D", str(unfinished), "-U", USER),
         *("-E", "UTF8", "--locale=C", "-A", "scram-sha-256", f"--pwfile={password_file}"),
     )
     process = await asyncio.create_subprocess_exec(

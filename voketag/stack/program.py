@@ -27,7 +27,8 @@ class Program:
     `prepare` runs before every start, also before one that follows a crash. `ready` is one
     attempt. `tells_ready` says that the process tells by itself when it is, as sd_notify(3) says.
     `listen` is the address of a listening socket that each life of it is handed, as
-    sd_listen_fds(3) says. `beside` runs for as long as the process does. `orphaned` is the signal
+    sd_listen_fds(3) says; with `shares_port` others listen there as well, each on a socket of its
+    own. `beside` runs for as long as the process does. `orphaned` is the signal
     that the kernel sends it when its supervisor is gone.
     """
 
@@ -43,6 +44,7 @@ class Program:
     ready_timeout_s: float = 30.0
     tells_ready: bool = False
     listen: tuple[str, int] | None = None
+    shares_port: bool = False
     beside: Callable[[], Awaitable[None]] | None = None
 
 

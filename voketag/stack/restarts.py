@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from voketag.stack.formation import chosen
 from voketag.stack.home import StackError, holder, make_private, write_private
 from voketag.stack.supervise import Supervisor
 
@@ -69,9 +70,10 @@ async def _answer(
             print(json.dumps(told), file=answer)
 
         if strangers := sorted(set(wanted) - set(names)):
-            tell({"error": f"There is no program {', '.join(strangers)}."})
+            there = ", ".join(names)
+            tell({"error": f"There is no program {', '.join(strangers)}; there are {there}."})
             return
-        await _restart(programs, [n for n in names if n in wanted or not wanted], report, tell)
+        await _restart(programs, chosen(names, wanted), report, tell)
 
 
 def _taken(request: Path) -> list[str]:

@@ -6,22 +6,20 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from voketag.stack import restarts
-from voketag.stack.program import Program, read_procfile
+from voketag.stack.formation import Formation
+from voketag.stack.program import read_procfile
 from voketag.stack.stack import Binaries, Stack
 from voketag.stack.supervise import Supervisor, report_line
 
 PROCFILE = Path(__file__).parents[2] / "Procfile"
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-READY_TIMEOUT_S = 60.0
 
 Environment = dict[str, str]
-Addresses = Mapping[str, tuple[str, int]]
-Prepare = Callable[[Environment], Awaitable[Addresses | None]]
+Prepare = Callable[[Environment], Awaitable[Formation | None]]
 Hook = Callable[[Environment], Awaitable[None]]
 Announce = Callable[[Environment, bool], Awaitable[None]]
 
@@ -45,11 +43,12 @@ async def run(
 ) -> None:
     """Run everything until SIGINT or SIGTERM (or until `until` is set), then stop it in order.
 
-    `prepare` is called when the servers answer, before any program starts, and gives the addresses
-    on which programs are to listen, by name; `ready` returns when the programs answer; `announce`
-    is told whether this was the first start. All get the environment that the programs get. A
-    signal ends the start just as well, at whatever it is. SIGHUP replaces the programs one after
-    the other, but stops everything where the terminal that we were started from has gone.
+    `prepare` is called when the servers answer, before any program starts, and gives where the
+    programs are to listen and in how many copies they run; `ready` returns when the programs
+    answer; `announce` is told whether this was the first start. All get the environment that the
+    programs get. A signal ends the start just as well, at whatever it is. SIGHUP replaces the
+    programs one after the other, but stops everything where the terminal that we were started from
+    has gone.
     `show` is given what the programs print, line by line.
     """
     stop, again = until or asyncio.Event(), asyncio.Event()
@@ -99,8 +98,8 @@ async def _serve(
         environment = stack.environment
         supervisor = Supervisor(stack.home, {**stack.environ, **environment}, stack.report, show)
         try:
-            addresses = await prepare(environment) or {}
-            programs = [_ours(program, addresses) for program in read_procfile(procfile)]
+            formation = await prepare(environment) or Formation()
+            programs = formation.programs(read_procfile(procfile))
             await asyncio.gather(*(supervisor.start(program) for program in programs))
             await ready(environment)
             await announce(environment, stack.first_start)
@@ -108,13 +107,3 @@ async def _serve(
             await restarts.carry_out(stack.home, supervisor, names, again, stack.report)
         finally:
             await supervisor.stop()
-
-
-def _ours(program: Program, addresses: Addresses) -> Program:
-    """A line of the Procfile with what we know of its program."""
-    return replace(
-        program,
-        tells_ready=True,
-        ready_timeout_s=READY_TIMEOUT_S,
-        listen=addresses.get(program.name),
-    )

@@ -118,7 +118,7 @@ class _Keeper:
         self.prefix = f"{program.name:<9}| "
         if sys.stdout.isatty():
             self.prefix = f"\x1b[{COLOURS[number % len(COLOURS)]}m{self.prefix}\x1b[0m"
-        listener = None if program.listen is None else _listen(program.name, *program.listen)
+        listener = _listener(program)
         self._around = Surroundings(
             supervisor.home, supervisor.environ, supervisor.report, self._show, listener
         )
@@ -205,13 +205,17 @@ def _was_well(life: Life, kills: deque[float]) -> bool:
     return not too_often
 
 
-def _listen(name: str, host: str, port: int) -> socket.socket:
+def _listener(program: Program) -> socket.socket | None:
+    """The socket that it is handed, if any."""
+    if program.listen is None:
+        return None
+    host, port = program.listen
     try:
-        return listeners.opened(host, port)
+        return listeners.opened(host, port, shared=program.shares_port)
     except OSError as error:
         reason = error.strerror or error
         raise StackError(
-            f"{name} did not start: port {port} on {host} cannot be used ({reason})."
+            f"{program.name} did not start: port {port} on {host} cannot be used ({reason})."
         ) from None
 
 

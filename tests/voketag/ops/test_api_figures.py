@@ -231,7 +231,7 @@ async def test_stats_name_the_most_scanned_products_of_today(admin: Admin) -> No
     day = datetime.now(UTC).date().isoformat()
     for found, scans in ((product.product_id, 7), (stranger, 9)):
         shard = events.shard_of(found, admin.wires.settings.shards)
-        await admin.wires.streams.redis.zadd(f"top:{{{shard}}}:{day}", {str(found): scans})
+        await admin.wires.streams.redis.zadd(f"top:{{{shard}}}:{day}", {found.hex: scans})
         await admin.wires.streams.redis.incrby(f"today:{{{shard}}}:{day}", scans)
     answer = await admin.ask("GET", "/v1/stats")
     assert answer["today"]["scans"] == 16

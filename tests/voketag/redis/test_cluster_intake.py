@@ -86,8 +86,7 @@ async def test_scans_of_every_shard_are_accepted_and_counted(wires: Wires) -> No
     ]
     assert recalled == [False, True, True, True]
     assert await wires.intake.today(now_ms) == await stored(wires) == 3 * SHARDS
-    top = await wires.intake.top(now_ms)
-    assert top == sorted((product.product_id, 3) for product in products)
+    assert await wires.intake.top(now_ms) == []  # nobody has scored them yet
 
 
 async def test_f4_the_same_scan_id_gives_the_same_answer_and_counts_once(wires: Wires) -> None:

@@ -51,7 +51,7 @@ async def test_f9_a_version_that_does_not_start_does_not_spread(place: Path) -> 
         assert await words(environment, "left") == [b"two"]
         assert not list((home / "restarts").iterdir())
         (stranger,) = [line async for line in restarts.ask(home, ["three"])]
-        assert stranger == {"error": "There is no program three."}
+        assert stranger == {"error": "There is no program three; there are one, two."}
 
 
 async def test_who_asks_hears_of_the_end_of_the_runner(place: Path) -> None:

@@ -1,0 +1,1 @@
+"""The systems that make batches of products, as the sections about factories see them."""

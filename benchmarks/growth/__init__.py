@@ -1,0 +1,1 @@
+"""A database and a Redis that fill up, and what is asked of them meanwhile."""
