@@ -119,10 +119,17 @@ class Maintenance:
         """
         share = await memory_share(self._wires.streams.redis)
         kept_ms = 0 if share is not None and share >= MEMORY_ACCEPTED_BELOW else KEPT_MS
+        away: Unavailable | None = None
         for stream, groups in topology.groups_of(self._wires.settings.shards).items():
-            removed = await trim(self._wires.streams.redis, stream, groups, kept_ms)
+            try:
+                removed = await trim(self._wires.streams.redis, stream, groups, kept_ms)
+            except Unavailable as error:  # of a cluster another server may answer
+                away = error
+                continue
             if removed:
                 metrics.TRIMMED.labels(stream).inc(removed)
+        if away is not None:
+            raise away
 
     async def reconcile_recalls(self) -> None:
         """Tell Redis every recalled batch: one that was flushed has forgotten them."""

@@ -45,7 +45,7 @@ from voketag.process import Wires, main, open_wires, refuse_forgetful
 from voketag.readiness import tell_ready
 from voketag.records import scans
 from voketag.records.database import Connection
-from voketag.redis.intake import REPLAY_WINDOW_S, Limited, Unknown
+from voketag.redis.intake import REPLAY_WINDOW_S, Limited, Unknown, Used
 from voketag.settings import Settings
 from voketag.start_checks import checked
 from voketag.tasks import end
@@ -127,6 +127,8 @@ class Scanning:
         if isinstance(outcome, Limited):
             raise self._callers.too_many(outcome.retry_after_ms)
         if not isinstance(outcome, Accepted):
+            if isinstance(outcome, Used):
+                raise _used_scan_id()
             raise TypeError(f"intake gave {outcome!r} for a scan with its product")
         return outcome
 
@@ -160,9 +162,12 @@ def _answered(verdict: Verdict) -> Counter:
 def _same_product(scan: Scan, product_id: UUID | None) -> None:
     """A scan id stands for one scan of one product."""
     if product_id is not None and product_id != scan.product_id:
-        raise InvalidField(
-            "scan_id", "It was used for a scan of another product; take a new one.", "scan_id_used"
-        )
+        raise _used_scan_id()
+
+
+def _used_scan_id() -> InvalidField:
+    said = "It was used for a scan of another product; take a new one."
+    return InvalidField("scan_id", said, "scan_id_used")
 
 
 def routes(scanning: Scanning, reports: Reports) -> list[Route]:

@@ -61,7 +61,8 @@ def _note(gate: Gate, measured: Pressure, shards: int) -> None:
     if measured.memory_share is not None:
         metrics.MEMORY_SHARE.set(measured.memory_share)
     for shard, oldest_s in enumerate(measured.oldest_s):
-        metrics.OLDEST_UNFINISHED_SECONDS.labels(shard).set(oldest_s)
+        if oldest_s is not None:
+            metrics.OLDEST_UNFINISHED_SECONDS.labels(shard).set(oldest_s)
     causes = [gate.refusal(shard) for shard in range(shards)]
     for cause in GATED:
         metrics.GATE.labels(cause).set(causes.count(cause))

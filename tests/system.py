@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,15 @@ def own_ports() -> range:
 
 
 class System:
-    """`voketag run` on a data directory, always on the same ports."""
+    """`voketag run` on a data directory, always on the same ports; `variables` are settings."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, variables: Mapping[str, str] | None = None) -> None:
         self.home = home
         ports = dict.fromkeys(PORT_VARIABLES, "0")
         limits = {"VOKETAG_SCAN_RATE_LIMIT": "0", "VOKETAG_ANCHOR_WINDOW_S": "0.2"}
-        self.environ = with_ports(environment(home, ports | limits), own_ports())
+        self.environ = with_ports(
+            environment(home, {**ports, **limits, **(variables or {})}), own_ports()
+        )
         self.output = ""
         self.process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None

@@ -25,12 +25,12 @@ class Pressure:
     """One measurement of Redis.
 
     `memory_share` is the memory in use as a share of what may be used, None where it does not say;
-    `oldest_s` the age in seconds of the oldest unfinished entry of each shard; `faults` what lets
-    it lose a write it has acknowledged.
+    `oldest_s` the age in seconds of the oldest unfinished entry of each shard, None where its
+    server is away; `faults` what lets it lose a write it has acknowledged.
     """
 
     memory_share: float | None
-    oldest_s: tuple[float, ...]
+    oldest_s: tuple[float | None, ...]
     faults: tuple[str, ...] = ()
 
 
@@ -44,7 +44,7 @@ class Gate:
         self.late: frozenset[int] = frozenset()
 
     def note(self, measured: Pressure) -> None:
-        """Take in a measurement. A memory that is not told changes nothing."""
+        """Take in a measurement. A memory or an age that is not told changes nothing."""
         self.faults = measured.faults
         if measured.memory_share is not None:
             bound = MEMORY_ACCEPTED_BELOW if self.full else MEMORY_REFUSED_FROM
@@ -52,8 +52,14 @@ class Gate:
         self.late = frozenset(
             shard
             for shard, oldest_s in enumerate(measured.oldest_s)
-            if oldest_s >= self._shed_after_s * (AGE_ACCEPTED_BELOW if shard in self.late else 1)
+            if self._is_late(shard, oldest_s)
         )
+
+    def _is_late(self, shard: int, oldest_s: float | None) -> bool:
+        before = shard in self.late
+        if oldest_s is None:
+            return before
+        return oldest_s >= self._shed_after_s * (AGE_ACCEPTED_BELOW if before else 1)
 
     def refusal(self, shard: int) -> Cause | None:
         """Why scans of this shard are refused; None where they are accepted."""

@@ -40,7 +40,7 @@ class Ownership:
         lease_ms: int = LEASE_MS,
     ) -> None:
         self._group = group
-        self._names = names
+        self._names = list(names)
         self._streams = streams
         self._work = work
         self._watchdog = watchdog
@@ -49,7 +49,7 @@ class Ownership:
         self._liveness = Liveness(heartbeat, watchdog, self._hear)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._released: set[str] = set()
-        self._alive = 0
+        self._alive: int | None = 0  # 0: not heard of yet
         self._changed = asyncio.Event()
         self.sharing = asyncio.Event()  # set once it has asked for its share of the streams
 
@@ -65,7 +65,7 @@ class Ownership:
             pause_s = self._lease_ms / 1000 / LOOKS_A_LEASE
             try:
                 await self._share()
-                if self._alive:
+                if self._alive != 0:
                     self.sharing.set()
             except Unavailable as error:
                 log.warning("waiting", group=self._group, error=str(error))
@@ -91,18 +91,23 @@ class Ownership:
 
     async def _share(self) -> None:
         """Give up what is more than a fair share, take what is free: once the first heartbeat has
-        told how many share, and no stream whose task has not ended yet.
+        told how many share, and no stream whose task has not ended yet. While nobody can tell, what
+        is free is taken: it has been left behind.
         """
         self._reap()
-        if not self._alive:
+        if self._alive == 0:
             return
-        fair = -(-len(self._names) // self._alive)
+        fair = len(self._names) if self._alive is None else -(-len(self._names) // self._alive)
         for stream in self._names:
             if len(self._tasks) - len(self._released) > fair:
                 if stream in self._tasks:
                     self._released.add(stream)  # its task ends after the batch in hand
             elif len(self._tasks) < fair and stream not in self._tasks:
-                await self._take(stream)
+                try:
+                    await self._take(stream)
+                except Unavailable:  # of a cluster the servers of others may answer: those first
+                    self._names = [one for one in self._names if one != stream] + [stream]
+                    raise
 
     def _reap(self) -> None:
         """Forget tasks that have ended; a bug or BadDeploy in one of them ends the process."""

@@ -24,6 +24,7 @@ from voketag.consumer import STALL_S, Consumer, Loop
 from voketag.errors import SettingsError
 from voketag.ownership import LEASE_MS
 from voketag.readiness import tell_ready
+from voketag.redis.cluster_intake import open_intake
 from voketag.redis.intake import Intake
 from voketag.redis.streams import Streams
 from voketag.settings import Settings
@@ -99,7 +100,7 @@ async def open_wires(
     async with contextlib.AsyncExitStack() as stack:
         streams = Streams(settings.redis_url, secrets.token_hex(8))
         stack.push_async_callback(streams.close)
-        intake = Intake(
+        intake = open_intake(
             settings.redis_url,
             settings.shards,
             settings.scan_rate_limit,

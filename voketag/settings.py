@@ -16,6 +16,7 @@ from voketag.topology import PROCESSES
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Value = TypeVar("Value")
 COPIES_MAX = 64
+_REDIS = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _POSTGRES = ("postgres", "postgresql")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # secp256k1
 
@@ -74,7 +75,7 @@ def _places(reader: _Reader) -> dict[str, object]:
     return {
         "home": Path(reader.text("HOME", ".voketag")),
         "host": reader.text("HOST", "127.0.0.1"),
-        "redis_url": reader.url("REDIS_URL", ("redis", "rediss", "unix")),
+        "redis_url": reader.url("REDIS_URL", _REDIS),
         "database_url": reader.url("DATABASE_URL", _POSTGRES),
         "database_read_url": reader.optional("DATABASE_READ_URL", _url(_POSTGRES)),
         "chain_url": reader.url("CHAIN_URL", ("http", "https")),

@@ -129,8 +129,12 @@ def _raise(task: asyncio.Task[None]) -> None:
 async def redis_faults(wires: Wires, clock_s: Clock = time.time) -> list[str]:
     """What is wrong with the Redis, apart from whether it keeps what it acknowledged."""
     before_s = clock_s()
-    there_s = await clock.now_s(wires.streams.redis)
-    return _clock_faults("VOKETAG_REDIS_URL: Redis", before_s, there_s, clock_s())
+    told_s = await clock.now_s(wires.streams.redis)
+    after_s = clock_s()
+    faults = [
+        _clock_faults("VOKETAG_REDIS_URL: Redis", before_s, there_s, after_s) for there_s in told_s
+    ]
+    return [fault for of_server in faults for fault in of_server]
 
 
 async def database_faults(

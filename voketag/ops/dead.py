@@ -86,7 +86,7 @@ async def chosen(redis: Redis, stream: str, entry_ids: tuple[str, ...]) -> list[
     for entry_id in entry_ids:
         letter = await dead_letters.find(redis, stream, entry_id)
         if letter is None:
-            where = dead_letters.dead_stream(stream)
+            where = dead_letters.dead_stream(redis, stream)
             raise NoSuchLetter(f"{where} has no entry {entry_id}; `voketag dead list` shows them.")
         found.append(letter)
     return found

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
+from voketag.redis.cluster import primaries
 from voketag.redis.connection import redis_errors
 
 
-async def now_s(redis: Redis) -> float:
-    """Seconds since the Unix epoch. Raises Unavailable where it does not answer."""
+async def now_s(redis: Redis) -> list[float]:
+    """Seconds since the Unix epoch, by each server. Raises Unavailable where one does not
+    answer.
+    """
     async with redis_errors():
-        seconds, microseconds = await redis.time()
-    return float(seconds + microseconds / 1_000_000)
+        told = [await server.time() for server in await primaries(redis)]
+    return [float(seconds + microseconds / 1_000_000) for seconds, microseconds in told]

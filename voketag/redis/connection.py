@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from functools import partial
+from typing import Any, TypeVar
 
 import hiredis
 from redis.asyncio import Connection, Redis, SSLConnection, UnixDomainSocketConnection
@@ -13,6 +15,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AskError,
     BusyLoadingError,
     ClusterDownError,
     ConnectionError,
@@ -25,6 +28,8 @@ from redis.exceptions import (
 )
 
 from voketag.errors import Unavailable
+from voketag.redis.cluster import Cluster
+from voketag.redis.slots import is_cluster
 
 COMMAND_TIMEOUT_S = 5.0
 _WAIT_FOR = (
@@ -34,12 +39,15 @@ _WAIT_FOR = (
     BusyLoadingError,
     OutOfMemoryError,
     ReadOnlyError,
+    NoScriptError,  # it was loaded and the server has started anew since
     ClusterDownError,
     TryAgainError,
+    AskError,  # and MovedError: a slot of a cluster is another server's, or will be soon
 )
 # Refusals that the library has no type for, and that an operator, or time, will mend: the disk is
 # full, the replicas are away, a script runs long. In a pipeline other words stand before them.
-_PASSES = re.compile(r"\b(?:MISCONF|NOREPLICAS|BUSY) ")
+# And those of a cluster, for those who read replies themselves.
+_PASSES = re.compile(r"\b(?:MISCONF|NOREPLICAS|BUSY|MOVED|ASK) ")
 
 _BY_WORD: dict[str, type[Exception]] = {
     "NOSCRIPT": NoScriptError,
@@ -50,6 +58,7 @@ _BY_WORD: dict[str, type[Exception]] = {
     "TRYAGAIN": TryAgainError,
 }
 
+Told = TypeVar("Told")
 Command = tuple[str | bytes | int | float, ...]
 
 
@@ -92,7 +101,15 @@ _PACKING: dict[type[AbstractConnection], type[AbstractConnection]] = {
 def connect(url: str, *, timeout_s: float = COMMAND_TIMEOUT_S) -> Redis:
     """A client that never sends a command twice by itself: an XADD whose reply was lost may have
     happened, and only its caller knows what to do then.
+
+    `redis+cluster://` gives the client of a cluster, which is used in the same way.
     """
+    if is_cluster(url):
+        return Cluster(url, partial(_connect_one, timeout_s=timeout_s))
+    return _connect_one(url, timeout_s=timeout_s)
+
+
+def _connect_one(url: str, *, timeout_s: float) -> Redis:
     redis = Redis.from_url(
         url,
         protocol=2,
@@ -115,6 +132,25 @@ async def redis_errors() -> AsyncIterator[None]:
         if means_wait(error):
             raise Unavailable(f"redis: {error}") from error
         raise
+
+
+async def those_that_answer(asking: Iterable[Awaitable[Told]]) -> list[Told]:
+    """What several servers say, asked at the same time; those that do not answer left out. Raises
+    Unavailable where none answers.
+    """
+    told = await asyncio.gather(*asking, return_exceptions=True)
+    answers: list[Told] = []
+    away: list[Unavailable] = []
+    for reply in told:
+        if isinstance(reply, Unavailable):
+            away.append(reply)
+        elif isinstance(reply, BaseException):
+            raise reply
+        else:
+            answers.append(reply)
+    if away and not answers:
+        raise away[0]
+    return answers
 
 
 def reply_error(text: str) -> Exception:

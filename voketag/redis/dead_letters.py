@@ -14,6 +14,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from voketag.events import DEAD_SUFFIX
+from voketag.redis.cluster import Cluster
 from voketag.redis.connection import redis_errors
 
 ENTRY_ID_PATTERN = "[0-9]{1,20}-[0-9]{1,20}"
@@ -75,8 +76,10 @@ def is_entry_id(text: str) -> bool:
     return all(int(number) < 1 << 64 for number in text.split("-"))
 
 
-def dead_stream(stream: str) -> str:
-    """Where the dead letters of a stream are."""
+def dead_stream(redis: Redis, stream: str) -> str:
+    """Where the dead letters of a stream are: on a cluster in the slot of the stream."""
+    if isinstance(redis, Cluster) and "{" not in stream:
+        stream = f"{{{stream}}}"
     return stream + DEAD_SUFFIX
 
 
@@ -84,7 +87,7 @@ async def counts(redis: Redis, streams: Sequence[str]) -> dict[str, int]:
     """How many dead letters each stream has."""
     async with redis_errors(), redis.pipeline(transaction=False) as pipeline:
         for stream in streams:
-            pipeline.xlen(dead_stream(stream))
+            pipeline.xlen(dead_stream(redis, stream))
         lengths = await pipeline.execute()
     return dict(zip(streams, lengths, strict=True))
 
@@ -93,8 +96,8 @@ async def heads(redis: Redis, streams: Sequence[str]) -> dict[str, Head]:
     """How many dead letters each stream has, and its oldest."""
     async with redis_errors(), redis.pipeline(transaction=False) as pipeline:
         for stream in streams:
-            pipeline.xlen(dead_stream(stream))
-            pipeline.xrange(dead_stream(stream), count=1)
+            pipeline.xlen(dead_stream(redis, stream))
+            pipeline.xrange(dead_stream(redis, stream), count=1)
         replies = await pipeline.execute()
     return {
         stream: Head(count, _letter(stream, *first[0]) if first else None)
@@ -106,7 +109,7 @@ async def oldest(redis: Redis, stream: str, count: int, after: str = "") -> list
     """Up to `count` dead letters of a stream, the oldest first, from the one after id `after`."""
     low = f"({after}" if after else "-"
     async with redis_errors():
-        entries: Any = await redis.xrange(dead_stream(stream), min=low, count=count)
+        entries: Any = await redis.xrange(dead_stream(redis, stream), min=low, count=count)
     return [_letter(stream, *entry) for entry in entries]
 
 
@@ -115,7 +118,7 @@ async def find(redis: Redis, stream: str, entry_id: str) -> DeadLetter | None:
     if not is_entry_id(entry_id):
         return None
     async with redis_errors():
-        entries: Any = await redis.xrange(dead_stream(stream), min=entry_id, max=entry_id)
+        entries: Any = await redis.xrange(dead_stream(redis, stream), min=entry_id, max=entry_id)
     return _letter(stream, *entries[0]) if entries else None
 
 
@@ -126,14 +129,14 @@ async def redrive(redis: Redis, stream: str, entry_id: str) -> str | None:
     recognises what was done before. After Unavailable it may have happened or not.
     """
     async with redis_errors():
-        added: Any = await redis.eval(_REDRIVE, 2, dead_stream(stream), stream, entry_id)
+        added: Any = await redis.eval(_REDRIVE, 2, dead_stream(redis, stream), stream, entry_id)
     return added.decode() if added else None
 
 
 async def drop(redis: Redis, stream: str, entry_id: str) -> bool:
     """Delete a dead letter; gives whether it was there."""
     async with redis_errors():
-        return bool(await redis.xdel(dead_stream(stream), entry_id))
+        return bool(await redis.xdel(dead_stream(redis, stream), entry_id))
 
 
 def _letter(stream: str, entry_id: bytes, raw: Mapping[bytes, bytes]) -> DeadLetter:

@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from voketag import topology
 from voketag.errors import Unavailable
 from voketag.redis import leases
+from voketag.redis.blocking import Call, open_blocking
 from voketag.redis.connection import means_wait
 
 FIGURES_LEASES = 3  # for so many leases the metrics of a process that died can still be read
@@ -24,10 +21,11 @@ FIGURES_LEASES = 3  # for so many leases the metrics of a process that died can 
 @dataclass(frozen=True, slots=True)
 class Beat:
     """What a heartbeat learnt: how many processes of the group live, itself among them, and which
-    of the streams it named are not, or no longer, this process's.
+    of the streams it named are not, or no longer, this process's. None: the server of a cluster
+    that counts them is away.
     """
 
-    alive: int
+    alive: int | None
     lost: frozenset[str]
 
 
@@ -39,15 +37,7 @@ class Heartbeat:
         self.group = group
         self.lease_ms = lease_ms
         # A connection that fell silent is given up early enough to renew in time on another.
-        timeout_s = lease_ms / 2000
-        self._redis = Redis.from_url(
-            url,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            socket_keepalive=True,
-        )
+        self._redis = open_blocking(url, lease_ms / 2000)
 
     def beat(self, streams: Collection[str], figures: bytes | None = None) -> Beat:
         """Renew the leases of these streams. Raises Unavailable.
@@ -56,23 +46,23 @@ class Heartbeat:
         """
         held = list(streams)
         mine = (self.boot_id, self.lease_ms)
+        calls: list[Call] = [
+            (leases.RENEW, leases.owner_key(stream, self.group), mine) for stream in held
+        ]
+        if figures is not None:
+            left = topology.metrics_key(self.group, self.boot_id)
+            kept_ms = FIGURES_LEASES * self.lease_ms
+            calls.append((leases.LEAVE_FIGURES, left, (figures, kept_ms)))
+        calls.append((leases.BEAT, topology.members_key(self.group), mine))
         try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                for stream in held:
-                    key = leases.owner_key(stream, self.group)
-                    pipeline.eval(leases.RENEW, 1, key, *mine)
-                if figures is not None:
-                    left = topology.metrics_key(self.group, self.boot_id)
-                    kept_ms = FIGURES_LEASES * self.lease_ms
-                    pipeline.eval(leases.LEAVE_FIGURES, 1, left, figures, kept_ms)
-                pipeline.eval(leases.BEAT, 1, topology.members_key(self.group), *mine)
-                replies = pipeline.execute()
+            replies = self._redis.evaluate(calls)
         except Exception as error:
             if means_wait(error):
                 raise Unavailable(f"redis: {error}") from error
             raise
-        lost = (stream for stream, renewed in zip(held, replies, strict=False) if not renewed)
-        return Beat(int(replies[-1]), frozenset(lost))
+        # A lease whose server is away, as one of a cluster may be, is not said to be lost.
+        lost = (stream for stream, renewed in zip(held, replies, strict=False) if renewed == 0)
+        return Beat(replies[-1], frozenset(lost))
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,11 +1,12 @@
--- One scan, accepted or not, in one step. See voketag/redis/intake.py, which names keys and arguments.
+-- One scan, accepted or not, in one step. See voketag/redis/intake.py, which names keys and arguments;
+-- window.lua stands before this.
 local stream, product_key, history_key, tail_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local reporters_key, recalled_key, today_key = KEYS[5], KEYS[6], KEYS[7]
 local replay_key, limit_key, address_key, device_key = KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local event, sighting, product, history = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local now_ms, limit, replay_s = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local product_ttl_s, history_ttl_s, only_before = ARGV[8], ARGV[9], ARGV[10] == '1'
-local TAIL, TAIL_TTL_S, COUNTER_TTL_S, MINUTE_MS = 64, 86400, 259200, 60000
+local TAIL, TAIL_TTL_S, COUNTER_TTL_S = 64, 86400, 259200
 
 -- The caller's own scan id came by before: the same facts again, nothing counted. The key is written
 -- again as it is, for WAIT sees the writes of its own connection alone, and the first answer may have
@@ -19,30 +20,23 @@ if replay_s > 0 then
 end
 if only_before then return {'miss'} end
 
-local known = redis.call('MGET', limit_key, address_key, device_key, product_key, history_key)
+-- On a cluster the keys of addresses and devices lie elsewhere: they were asked before (asking.lua),
+-- and what they said comes as arguments.
+local known
+if limit_key then
+  known = redis.call('MGET', limit_key, address_key, device_key, product_key, history_key)
+else
+  if ARGV[11] ~= '' then return {'limited', ARGV[11]} end
+  local own = redis.call('MGET', product_key, history_key)
+  known = {false, ARGV[12] ~= '0' and ARGV[12], ARGV[13] ~= '0' and ARGV[13], own[1], own[2]}
+  limit = 0
+end
 
--- Sliding window of a minute: this minute's count and the share of the last one's that still
--- lies within it. Kept as "minute count previous".
-local minute, count, previous = math.floor(now_ms / MINUTE_MS), 0, 0
+local counted
 if limit > 0 then
-  if known[1] then
-    local then_minute, then_count, then_previous = string.match(known[1], '^(%d+) (%d+) (%d+)$')
-    if tonumber(then_minute) == minute then
-      count, previous = tonumber(then_count), tonumber(then_previous)
-    elseif tonumber(then_minute) == minute - 1 then
-      previous = tonumber(then_count)
-    end
-  end
-  local into = now_ms % MINUTE_MS
-  if previous * (MINUTE_MS - into) / MINUTE_MS + count + 1 > limit then
-    local wait = MINUTE_MS - into
-    if count + 1 > limit then
-      wait = wait + MINUTE_MS * (1 - (limit - 1) / count)
-    else
-      wait = MINUTE_MS * (1 - (limit - 1 - count) / previous) - into
-    end
-    return {'limited', tostring(math.ceil(wait))}
-  end
+  local wait
+  wait, counted = window(known[1], now_ms, limit)
+  if wait then return {'limited', wait} end
 end
 
 local before = known[5] or ''
@@ -82,10 +76,7 @@ end
 
 redis.call('XADD', stream, '*', 'v', '1', 'event', event, 'product', product,
            'history', history, 'tail', tail, 'signals', signals)
-if limit > 0 then
-  redis.call('SET', limit_key, string.format('%d %d %d', minute, count + 1, previous),
-             'PX', 2 * MINUTE_MS)
-end
+if counted then redis.call('SET', limit_key, counted, 'PX', 2 * MINUTE_MS) end
 if redis.call('INCR', today_key) == 1 then redis.call('EXPIRE', today_key, COUNTER_TTL_S) end
 if product ~= '' then
   -- Scored scans leave from the front, so that the newest are all that is ever needed.

@@ -3,7 +3,8 @@
 `intake.lua` does in one step: the caller's scan id against replays, the sliding-window limit, the
 cached product, its history, the signals, the stream entry, the counters.
 
-Per-product keys carry their shard's hash tag, `{n}`, and lie in the stream's slot.
+Per-product keys carry their shard's hash tag, `{n}`, and lie in the stream's slot. On a cluster the
+others are asked first: cluster_intake.py.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ PROBES_TTL_S = 3600
 REPLAY_WINDOW_S = 900
 REPLAY_UNSTORED_S = 8 * 86_400
 
-_SCRIPT = (Path(__file__).parent / "intake.lua").read_bytes()
-_KEYS = 11
+KEYS = 11
+WINDOW = (Path(__file__).parent / "window.lua").read_bytes()
+SCRIPT = WINDOW + (Path(__file__).parent / "intake.lua").read_bytes()
 _EXPIRE = "for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[1]) end"
 
 
@@ -59,7 +61,14 @@ class Found:
     history: History | None = None
 
 
-Outcome = Accepted | Limited | Unknown
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The caller's scan id was given to a scan of another product before. Only a cluster says so by
+    this; one Redis gives what that scan was accepted with.
+    """
+
+
+Outcome = Accepted | Limited | Unknown | Used
 
 
 class Intake:
@@ -70,7 +79,7 @@ class Intake:
         self._shards = shards
         self._limit = scan_rate_limit
         self._expire = self._redis.register_script(_EXPIRE)
-        self._scans = SharedPipeline(self._redis, _SCRIPT, _KEYS, replicas)
+        self._scans = SharedPipeline(self._redis, SCRIPT, KEYS, replicas)
 
     async def close(self) -> None:
         """Send what waits, then close the connection."""
@@ -84,14 +93,14 @@ class Intake:
         Raises Unavailable where Redis does not answer, or too few replicas do: the scan may or may
         not be accepted then. Raises Overloaded where too many scans wait.
         """
-        return _outcome(scan, await self._scans.call(self._arguments(scan, found)))
+        return outcome_of(scan, await self._scans.call(self._arguments(scan, found)))
 
     async def accepted_before(self, scan: Scan) -> Accepted | None:
         """What a scan with a caller's own id was accepted with; None where it was not, as far as
         Redis remembers. Nothing is accepted by this. Raises as `offer` does.
         """
         arguments = self._arguments(scan, only_before=True)
-        outcome = _outcome(scan, await self._scans.call(arguments))
+        outcome = outcome_of(scan, await self._scans.call(arguments))
         return outcome if isinstance(outcome, Accepted) else None
 
     def _arguments(
@@ -206,7 +215,8 @@ class Intake:
         return replay_key(events.shard_of(scan_id, self._shards), scan_id)
 
 
-def _outcome(scan: Scan, reply: Any) -> Outcome:
+def outcome_of(scan: Scan, reply: Any) -> Outcome:
+    """What the script said of a scan."""
     match reply[0]:
         case b"accepted":
             return acceptance.from_parts(scan, *reply[1:])
@@ -271,7 +281,9 @@ def recalled_key(shard: int) -> str:
 
 
 def replay_key(shard: int, scan_id: UUID) -> str:
-    """What a scan with a caller's own id was accepted with; `shard` is that of the scan id."""
+    """What a scan with a caller's own id was accepted with; `shard` is that of the scan id, on
+    a cluster that of the product.
+    """
     return f"replay:{{{shard}}}:{scan_id}"
 
 

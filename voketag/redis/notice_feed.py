@@ -19,6 +19,7 @@ import structlog
 from voketag import events, notices
 from voketag.errors import Rejected, Unavailable
 from voketag.events import Notice
+from voketag.redis.cluster import anyone
 from voketag.redis.connection import connect, redis_errors
 
 CONNECT_WAIT_S = 2.0
@@ -83,7 +84,8 @@ class NoticeFeed:
 
     async def _hear(self) -> None:
         """Hand on what is published until the connection fails or falls silent."""
-        async with self._redis.pubsub() as pubsub:
+        # What is published at any server of a cluster is heard at all of them.
+        async with (await anyone(self._redis)).pubsub() as pubsub:
             await pubsub.psubscribe(notices.ALL_CHANNELS)
             heard_s = pinged_s = time.monotonic()
             while time.monotonic() - heard_s < SILENCE_MAX_S:

@@ -12,8 +12,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from voketag.events import DEAD_SUFFIX
 from voketag.redis.connection import redis_errors
+from voketag.redis.dead_letters import dead_stream
 from voketag.topology import members_key, metrics_key
 
 # One stream as it is at one instant: its length, Redis' clock in ms, and for each group its name,
@@ -48,6 +48,13 @@ for _, name in ipairs(ARGV) do
   if not seen[name] then groups[#groups + 1] = {name, 0, false, first_after('0-0')} end
 end
 return {redis.call('XLEN', stream), tostring(now_ms), groups}
+"""
+
+# How many processes of a group were heard of in the last ARGV[1] ms.
+_ALIVE = """
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+return redis.call('ZCOUNT', KEYS[1], now_ms - ARGV[1], '+inf')
 """
 
 
@@ -88,9 +95,9 @@ async def read_status(
         names = {group[0].decode() for state in states for group in state[2]}
         async with redis.pipeline(transaction=False) as pipeline:
             for stream in registered:
-                pipeline.xlen(stream + DEAD_SUFFIX)
+                pipeline.xlen(dead_stream(redis, stream))
             dead = await pipeline.execute()
-        alive = await _alive(redis, names, lease_ms, max(int(state[1]) for state in states))
+        alive = await _alive(redis, names, lease_ms)
     return [
         _status(stream, registered[stream], state, buried, alive)
         for stream, state, buried in zip(registered, states, dead, strict=True)
@@ -129,10 +136,10 @@ def _age_s(now_ms: bytes, oldest: bytes) -> float:
     return max(0.0, (int(now_ms) - int(oldest.partition(b"-")[0])) / 1000)
 
 
-async def _alive(redis: Redis, groups: set[str], lease_ms: int, now_ms: int) -> dict[str, int]:
+async def _alive(redis: Redis, groups: set[str], lease_ms: int) -> dict[str, int]:
     async with redis.pipeline(transaction=False) as pipeline:
         for group in groups:
-            pipeline.zcount(members_key(group), now_ms - lease_ms, "+inf")
+            pipeline.eval(_ALIVE, 1, members_key(group), lease_ms)
         return dict(zip(groups, await pipeline.execute(), strict=True))
 
 

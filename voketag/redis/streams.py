@@ -22,16 +22,18 @@ from redis.exceptions import ResponseError
 
 from voketag import metrics, topology
 from voketag.errors import Fenced, Unavailable
-from voketag.events import DEAD_SUFFIX
 from voketag.redis import leases
+from voketag.redis.cluster import Cluster
 from voketag.redis.connection import (
     COMMAND_TIMEOUT_S,
     Command,
     connect,
     redis_errors,
 )
+from voketag.redis.dead_letters import dead_stream
 from voketag.redis.durability import refuse_forgetful
 from voketag.redis.leases import owner_key
+from voketag.redis.slots import slot_of
 
 BLOCK_MS = 1000
 # Redis 7 says the second to a reader that was waiting when the stream was deleted.
@@ -204,6 +206,7 @@ class Streams:
         if not entries:
             return
         stream = entries[0].stream
+        commands = await self._elsewhere(stream, commands)
         arguments: list[str | bytes | int | float] = [group, self.boot_id, len(entries)]
         arguments += [entry.entry_id for entry in entries]
         for command in commands:
@@ -218,6 +221,20 @@ class Streams:
                 if "NOGROUP" in str(error):
                     raise Unavailable(f"group {group} of {stream} is gone") from error
                 raise
+
+    async def _elsewhere(self, stream: str, commands: Sequence[Command]) -> Sequence[Command]:
+        """The commands for where the stream lies. The others, which only a cluster has, are carried
+        out before the entries are acknowledged, and so at least once: whoever takes a root or a
+        notice can take it twice.
+        """
+        if not isinstance(self.redis, Cluster):
+            return commands
+        here = [words for words in commands if _lies_with(stream, words)]
+        async with redis_errors():
+            for words in commands:
+                if not _lies_with(stream, words):
+                    await self.redis.execute_command(*words)
+        return here
 
     async def bury(
         self,
@@ -237,7 +254,7 @@ class Streams:
             "dead_error": error.encode(),
             "dead_attempts": str(attempts).encode(),
         }
-        buried = add(entry.stream + DEAD_SUFFIX, fields)
+        buried = add(dead_stream(self.redis, entry.stream), fields)
         await self.complete(group, [entry], [buried, *commands])
 
 
@@ -247,6 +264,11 @@ def add(stream: str, fields: Mapping[str, bytes]) -> Command:
     for name, value in fields.items():
         words += (name, value)
     return tuple(words)
+
+
+def _lies_with(stream: str, command: Command) -> bool:
+    """Whether a command touches nothing outside the slot of a stream."""
+    return command[0] == "PUBLISH" or slot_of(str(command[1])) == slot_of(stream)
 
 
 def _fields(raw: Mapping[bytes, bytes] | None) -> dict[str, bytes] | None:
