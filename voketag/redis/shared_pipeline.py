@@ -2,7 +2,8 @@
 
 Each caller gets its own reply, or its own error. What is held is bounded: a pipeline by count and
 by bytes, so that none blocks the event loop or Redis for long, and what waits by count, so that a
-Redis that stalls does not fill this process instead.
+Redis that stalls does not fill this process instead. One pipeline is under way at a time: two would
+be half as large, and an fsync costs a server as much as several scans do.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from voketag.errors import Overloaded, Unavailable
 from voketag.redis.connection import Command, means_wait, redis_errors
 from voketag.redis.exchange import Exchange
 
-AT_ONCE = 2  # one is prepared, and its replies are told, while the server works on the other
 MAX_CALLS = 256
 MAX_BYTES = 1 << 20
 MAX_WAITING = 10_000  # a second's worth of scans
@@ -45,7 +45,7 @@ class SharedPipeline:
         self._head = ("EVALSHA", hashlib.sha1(script, usedforsecurity=False).hexdigest(), key_count)
         self._replicas = replicas
         self._waiting: deque[_Call] = deque()
-        self._in_flight = 0
+        self._under_way = False
         self._flushing = False
         self._exchange: Exchange | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -69,7 +69,7 @@ class SharedPipeline:
         future: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((arguments, future))
         self._idle.clear()
-        if not self._flushing:  # once all that arrive in this turn of the loop have called
+        if not (self._under_way or self._flushing):  # once all of this turn of the loop have called
             self._flushing = True
             loop.call_soon(self._flush)
         return future
@@ -77,14 +77,14 @@ class SharedPipeline:
     def _flush(self) -> None:
         """Send what waits, as far as it may; what arrives meanwhile shares the next pipeline."""
         self._flushing = False
-        while self._waiting and self._in_flight < AT_ONCE:
-            if self._exchange is None or not self._exchange.open:
-                if self._connecting is None:
-                    self._connecting = asyncio.create_task(self._connect())
-                return
-            self._send(self._exchange, self._next())
-        if not self._waiting and not self._in_flight:
+        if self._under_way:
+            return
+        if not self._waiting:
             self._idle.set()
+        elif self._exchange is not None and self._exchange.open:
+            self._send(self._exchange, self._next())
+        elif self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect())
 
     async def _connect(self) -> None:
         """Open a connection. Where that fails, so does all that waits."""
@@ -117,14 +117,14 @@ class SharedPipeline:
         if self._replicas:
             commands.append(("WAIT", self._replicas, REPLICAS_WAIT_MS))
         exchange.send(commands, partial(self._answered, batch, self._unloaded))
-        self._in_flight += 1
+        self._under_way = True
         self._unloaded = False
 
     def _answered(self, batch: list[_Call], loaded: bool, replies: list[Any] | Exception) -> None:
         """Tell each caller its own reply. What a server without the script has refused it did not
         run: that is sent again, once, behind the script.
         """
-        self._in_flight -= 1
+        self._under_way = False
         if isinstance(replies, Exception):
             replies = [replies] * len(batch)
         else:
