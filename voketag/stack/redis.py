@@ -17,13 +17,9 @@ _CONTROL_GROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 
-# glibc would give the buffers of the log back to the kernel after each flush, a few hundred times a
-# second, and ask for them again. The packaged server uses its allocator; nothing else reads this.
-ALLOCATOR = {
-    "GLIBC_TUNABLES": "glibc.malloc.tcache_max=16384:glibc.malloc.tcache_count=2000:"
-    "glibc.malloc.top_pad=4194304:glibc.malloc.trim_threshold=67108864:"
-    "glibc.malloc.mmap_threshold=33554432"
-}
+# The allocator that Redis has elsewhere, and takes a fifth less time with; the packaged server has
+# glibc's. Debian's package libjemalloc2 brings it.
+_JEMALLOC = ("lib/*/libjemalloc.so.2", "lib64/libjemalloc.so.2")
 
 # Directives that Redis 7.0 and Valkey 9 both know. A tail torn off by a crash is cut and loaded.
 CONFIGURATION = """\
@@ -92,7 +88,7 @@ def server(home: Path, port: int, password: str, binary: Path, max_memory_bytes:
         Program(
             name="redis",
             argv=(str(binary), str(configuration)),
-            environ=server_environ(home) | ALLOCATOR,
+            environ=server_environ(home) | preloaded(),
             log=home / "logs" / "redis.log",
             stop_grace_s=30,
             prepare=prepare,
@@ -102,6 +98,12 @@ def server(home: Path, port: int, password: str, binary: Path, max_memory_bytes:
         variable="VOKETAG_REDIS_URL",
         url=f"redis://:{password}@127.0.0.1:{port}/0",
     )
+
+
+def preloaded() -> dict[str, str]:
+    """What has the server use jemalloc, where this machine has it."""
+    found = [path for pattern in _JEMALLOC for path in Path("/usr").glob(pattern)]
+    return {"LD_PRELOAD": str(found[0])} if found else {}
 
 
 def default_max_memory_bytes() -> int:

@@ -15,7 +15,7 @@ import redis.asyncio
 
 from tests.servers import Servers, binaries, eventually, rpc
 from voketag.stack.home import StackError
-from voketag.stack.redis import default_max_memory_bytes
+from voketag.stack.redis import default_max_memory_bytes, preloaded
 from voketag.stack.stack import Stack
 
 
@@ -66,6 +66,12 @@ async def test_f6_redis_refuses_to_hold_more_than_it_may(
             found = await client.config_get("maxmemory*")
     assert found["maxmemory"] == str(bytes_)
     assert found["maxmemory-policy"] == "noeviction"
+
+
+@pytest.mark.skipif(not preloaded(), reason="this machine has no jemalloc")
+def test_redis_uses_jemalloc_where_the_machine_has_it(servers: Servers, redis_url: str) -> None:
+    del redis_url  # of a server that runs
+    assert "libjemalloc" in Path(f"/proc/{servers.pid('redis')}/maps").read_text()
 
 
 async def test_redis_keeps_what_it_answered_when_killed(servers: Servers, redis_url: str) -> None:
