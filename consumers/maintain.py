@@ -29,8 +29,11 @@ from voketag.redis.streams import Entry
 from voketag.redis.trimming import trim
 
 TICK_S = 1.0
-TRIM_EVERY_S = 5.0
-KEPT_MS = 60_000  # finished entries stay in their stream for so long, for whoever tails it
+TRIM_EVERY_S = 1.0  # little at a time: Redis does nothing else meanwhile
+# Finished entries stay in their stream for so long, and not many more than so many of them, for whoever
+# tails it. What stays is written again whenever Redis rewrites its log.
+KEPT_MS = 60_000
+KEPT_MOST = 5_000
 SCANS_LATE_BY = timedelta(days=7)  # how old the scan of an offline phone may be
 MONTHS_AHEAD = 4
 # How long a factory process may take from storing a batch to announcing it. One that takes longer
@@ -117,12 +120,13 @@ class Maintenance:
         """Remove from each stream what every registered group has finished; of a Redis that fills
         up at once, whoever tails it.
         """
-        share = await memory_share(self._wires.streams.redis)
+        redis = self._wires.streams.redis
+        share = await memory_share(redis)
         kept_ms = 0 if share is not None and share >= MEMORY_ACCEPTED_BELOW else KEPT_MS
         away: Unavailable | None = None
         for stream, groups in topology.groups_of(self._wires.settings.shards).items():
             try:
-                removed = await trim(self._wires.streams.redis, stream, groups, kept_ms)
+                removed = await trim(redis, stream, groups, kept_ms, KEPT_MOST)
             except Unavailable as error:  # of a cluster another server may answer
                 away = error
                 continue
