@@ -30,8 +30,8 @@ from voketag.redis.trimming import trim
 
 TICK_S = 1.0
 TRIM_EVERY_S = 1.0  # little at a time: Redis does nothing else meanwhile
-# Finished entries stay in their stream for so long, and not many more than so many of them, for whoever
-# tails it. What stays is written again whenever Redis rewrites its log.
+# Finished entries stay in their stream for so long, and not many more than so many of them, for
+# whoever tails it. What stays is written again whenever Redis rewrites its log.
 KEPT_MS = 60_000
 KEPT_MOST = 5_000
 SCANS_LATE_BY = timedelta(days=7)  # how old the scan of an offline phone may be

@@ -10,9 +10,9 @@ from voketag.redis.connection import redis_errors
 
 # One script, so that nothing is delivered between reading what was delivered and trimming. The
 # first entry a group still needs is its smallest pending one, or the one after the last delivered.
-# Entries younger than ARGV[1] ms stay, but not many more than ARGV[2] of them, as many as there are in
-# its share of the time that the stream spans. Gives the entries removed, or -1 where the stream lacks a
-# group: that group will be made at the beginning and must find everything.
+# Entries younger than ARGV[1] ms stay, but not many more than ARGV[2] of them: as many as fall into
+# their share of the time that the stream spans. Gives the entries removed, or -1 where the stream
+# lacks a group: that group will be made at the beginning and must find everything.
 _TRIM = """
 local stream = KEYS[1]
 if redis.call('EXISTS', stream) == 0 then return 0 end
