@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.anchoring import World, always, open_world
+from tests.servers import eventually
 from voketag.anchoring.registry import deploy
 from voketag.chain import signing
 from voketag.chain.fees import Fees
@@ -225,9 +226,19 @@ def _owner() -> bytes:
 async def _use_a_nonce(world: World) -> None:
     """The account sends something that we know nothing of."""
     sender = Sender(signing.DEVELOPMENT_KEY, 31337)
-    nonce = await world.number("eth_getTransactionCount", "0x" + sender.address.hex(), "latest")
+
+    async def used() -> int:
+        address = "0x" + sender.address.hex()
+        return await world.number("eth_getTransactionCount", address, "latest")
+
+    nonce = await used()
     signed = sender.no_op(nonce=nonce, fees=Fees(10**11, 10**10))
     await world.rpc("eth_sendRawTransaction", "0x" + signed.raw.hex())
+
+    async def mined() -> bool:
+        return await used() > nonce
+
+    await eventually(mined)
 
 
 async def _unavailable(*_: object) -> object:
