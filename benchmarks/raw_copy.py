@@ -10,23 +10,7 @@ import msgspec
 
 from voketag import identifiers
 from voketag.events import ScoredScan
-
-COLUMNS = (
-    "scan_id",
-    "product_id",
-    "batch_id",
-    "factory_id",
-    "scanned_at",
-    "received_at",
-    "verdict",
-    "risk_score",
-    "risk_reasons",
-    "country",
-    "ip_hash",
-    "fingerprint_hash",
-    "history",
-    "answered",
-)
+from voketag.records.scans import COLUMNS
 
 
 def record(scored: ScoredScan) -> tuple[Any, ...]:

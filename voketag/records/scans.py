@@ -27,7 +27,7 @@ from voketag.records.database import Connection
 from voketag.records.known_products import product_of
 
 COPY_TIMEOUT_S = 30.0
-_COLUMNS = (
+COLUMNS = (
     "scan_id",
     "product_id",
     "batch_id",
@@ -43,7 +43,7 @@ _COLUMNS = (
     "history",
     "answered",
 )
-_HEAD = head(len(_COLUMNS))
+_HEAD = head(len(COLUMNS))
 _NO_REASONS = jsonb(())
 _NO_FACTORY = UUID(int=0)
 _VERDICTS = ("authentic", "suspicious", "high_risk", "recalled", "not_recognised")
@@ -126,7 +126,7 @@ async def _store_new(connection: Connection, rows: Sequence[bytes]) -> set[UUID]
 
 
 async def _copy(connection: Connection, table: str, rows: Sequence[bytes]) -> None:
-    await copy_rows(connection, table, _COLUMNS, rows, COPY_TIMEOUT_S)
+    await copy_rows(connection, table, COLUMNS, rows, COPY_TIMEOUT_S)
 
 
 def _row(scored: ScoredScan) -> bytes:
@@ -138,7 +138,7 @@ def _row(scored: ScoredScan) -> bytes:
 
 
 def _fields(scored: ScoredScan) -> tuple[bytes, ...]:
-    """The head of a row and each of _COLUMNS, in that order."""
+    """The head of a row and each of COLUMNS, in that order."""
     scan, product, assessment = scored.scan, scored.product, scored.assessment
     return (
         _HEAD,
