@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
+
+READINGS_MAX = 10  # of a tree whose processes come and go
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +35,36 @@ def cpu_s_between(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> di
 
 
 def _of_tree(pid: int) -> Usage:
-    cpu_s, rss, pss = 0.0, 0, 0
+    for _ in range(READINGS_MAX):
+        usage, vanished = _read_tree(pid)
+        if not vanished:
+            break
+    return usage
+
+
+def _read_tree(pid: int) -> tuple[Usage, bool]:
+    """The usage, and whether a process ended meanwhile: its parent, read before, counts it now."""
+    cpu_s, rss, pss, vanished = 0.0, 0, 0, False
     for process in _tree(pid):
-        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended; its parent counts it
-            times, memory = process.cpu_times(), process.memory_full_info()
-            cpu_s += times.user + times.system
-            # Of children that were there once, such as a Postgres session.
-            cpu_s += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            vanished = True
+            continue
+        # Of children that were there once, such as a Postgres session.
+        of_children = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+        cpu_s += times.user + times.system + of_children
+        with contextlib.suppress(psutil.NoSuchProcess):  # what has ended takes no memory
+            memory = process.memory_full_info()
             rss += memory.rss
             pss += getattr(memory, "pss", memory.rss)
-    return Usage(cpu_s, rss, pss)
+    return Usage(cpu_s, rss, pss), vanished
 
 
-def _tree(pid: int) -> Iterator[psutil.Process]:
-    with contextlib.suppress(psutil.NoSuchProcess):
+def _tree(pid: int) -> list[psutil.Process]:
+    """A process and its descendants, each after its parent; none where it is gone."""
+    try:
         root = psutil.Process(pid)
-        yield root
-        yield from root.children(recursive=True)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []

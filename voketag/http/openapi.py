@@ -31,7 +31,7 @@ _DESCRIPTIONS = {
 
 def document(title: str, routes: Iterable[Route]) -> dict[str, Any]:
     """The OpenAPI document of these routes, as JSON-ready data."""
-    routes = list(routes)
+    routes = [route for route in routes if route.documented]
     types = [ProblemDetails]
     for route in routes:
         types += [kind for kind in (route.body, route.query) if kind is not None]

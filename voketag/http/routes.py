@@ -45,7 +45,8 @@ class Route:
     `answers` maps each success status to the type of its body, or to a media type for one that is
     not JSON, or to None for no body. `patterns` says what a parameter of the path looks like, where
     not every segment will do: any other path is none of this route's. `problems` are the error
-    statuses that this route adds to those every route of its kind has.
+    statuses that this route adds to those every route of its kind has. Pages and their files are
+    for people, and not `documented` for programs.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -60,6 +61,7 @@ class Route:
     headers: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
     problems: Sequence[int] = ()
     security: Literal["factory", "admin"] | None = None
+    documented: bool = True
 
 
 def json_response(

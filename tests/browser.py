@@ -1,0 +1,52 @@
+"""A real browser: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from voketag.http.assets import packaged
+
+# What a browser context takes: `browser.new_context(**PHONE)`.
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+
+
+@contextlib.asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """The browser. Where there is none, CI fails and anyone else's test is skipped."""
+    binary = shutil.which("chromium")
+    if binary is None and "CI" in os.environ:
+        pytest.fail("Chromium is not installed: apt-get install chromium")
+    if binary is None:
+        pytest.skip("NO BROWSER: pages were not tested. apt-get install chromium")
+    async with async_playwright() as playwright:
+        # Chromium's own sandbox does not work for root.
+        browser = await playwright.chromium.launch(
+            executable_path=binary, chromium_sandbox=os.geteuid() != 0
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def violations(page: Page) -> list[str]:
+    """What axe-core finds wrong for people who do not see or use a page as most do (WCAG)."""
+    await page.evaluate(packaged("axe-core", "axe.min.js").read_text(encoding="utf-8"))
+    found = await page.evaluate("axe.run()")
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'] for node in one['nodes']]}"
+        for one in found["violations"]
+    ]
