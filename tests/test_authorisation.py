@@ -68,7 +68,6 @@ TABLE: Mapping[str, Mapping[tuple[str, str], Line]] = {
     },
     "ops": {
         **EVERYWHERE,
-        ("GET", "/"): Line(ANYBODY),
         **{("GET", path): PAGE for path in pages.PAGES},
         **{("GET", pages.PREFIX + file.name): PAGE for file in pages.files()},
         ("POST", "/v1/factories"): Line(ADMIN, 201, body={"name": "G", "email": "g@g.example"}),
