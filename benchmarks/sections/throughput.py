@@ -9,6 +9,7 @@ from benchmarks.section import Bench, Figure, Found, Section, Target
 from benchmarks.systems.comparing import (
     FASTSTREAM,
     GO,
+    GO_ALONE,
     VOKETAG,
     candidates,
     figures,
@@ -99,6 +100,8 @@ def _ratios(stored: dict[str, Figure], connections: int) -> list[Target]:
     ours, name = stored[VOKETAG], f"scans stored a second, {connections} connections: VokeTag"
     if GO in stored:
         targets.append(Target(f"{name} / Go", ours, stored[GO], at_least=1.5, aim=2.5))
+    if GO_ALONE in stored:
+        targets.append(Target(f"{name} / Go, round trips not shared", ours, stored[GO_ALONE]))
     if FASTSTREAM in stored:
         targets.append(Target(f"{name} / FastStream", ours, stored[FASTSTREAM]))
     return targets
