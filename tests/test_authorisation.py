@@ -22,7 +22,7 @@ from tests.erp import SHOE, Erp, anchor
 from tests.factory_floor import settings_for, token_of
 from voketag import identifiers, keys, process
 from voketag.http.server import listening
-from voketag.ops import api
+from voketag.ops import api, pages
 from voketag.process import Wires
 from voketag.records import factories
 
@@ -38,8 +38,10 @@ class Line:
     status: int = 200
     of: str = ""  # the object whose id stands in the path
     body: Any = None
+    documented: bool = True  # for programs, in the OpenAPI document
 
 
+PAGE = Line(ANYBODY, documented=False)
 EVERYWHERE = {
     ("GET", "/healthz"): Line(ANYBODY),
     ("GET", "/readyz"): Line(ANYBODY),
@@ -67,6 +69,8 @@ TABLE: Mapping[str, Mapping[tuple[str, str], Line]] = {
     "ops": {
         **EVERYWHERE,
         ("GET", "/"): Line(ANYBODY),
+        **{("GET", path): PAGE for path in pages.PAGES},
+        **{("GET", pages.PREFIX + file.name): PAGE for file in pages.files()},
         ("POST", "/v1/factories"): Line(ADMIN, 201, body={"name": "G", "email": "g@g.example"}),
         ("GET", "/v1/factories"): Line(ADMIN),
         ("GET", "/v1/factories/{id}"): Line(ADMIN, of="factory"),
@@ -248,6 +252,9 @@ async def test_the_document_says_who_is_let_in(redis_url: str, database_url: str
                 document = await response.json()
             for (method, path), line in table.items():
                 if path == "/openapi.json":
+                    continue
+                if not line.documented:
+                    assert path not in document["paths"]
                     continue
                 said = document["paths"][path][method.lower()].get("security")
                 assert said == (None if line.whose == ANYBODY else [{line.whose: []}]), path
