@@ -68,8 +68,9 @@ async def _round(bench: Bench, system: System) -> _Round:
         closed[connections] = done
         bench.say(f"  {connections} connections: {_said(done)}")
     if system.name == VOKETAG:
-        for per_s, for_s in ((ASKED_PER_S, HELD_FOR_S), (SPARE_PER_S, SPARE_FOR_S)):
-            done = await system.drain(system.load(OPEN_CONNECTIONS, bench.scale * for_s, per_s))
+        held_s = HELD_FOR_S * max(1.0, bench.scale)  # a minute, however short the rest is
+        for per_s, for_s in ((ASKED_PER_S, held_s), (SPARE_PER_S, SPARE_FOR_S * bench.scale)):
+            done = await system.drain(system.load(OPEN_CONNECTIONS, for_s, per_s))
             opened[per_s] = done
             bench.say(f"  {per_s:,.0f} a second due: {_said(done)}")
     return _Round(closed, opened)
