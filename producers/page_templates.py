@@ -93,23 +93,34 @@ class ScanTemplate:
         return filled(self._text, dict.fromkeys(_EMPTY, "") | texts | dict(slots))
 
     def _switch(self, current: str, slots: Mapping[str, str]) -> Markup:
-        """The other languages: links, but where a form was answered buttons of a form, so that the
-        same scan is answered once more.
+        """The other languages: where a form was answered, buttons of a form, so that the same scan
+        is answered once more.
         """
-        posts = slots.get("state") in ("result", "problem")
-        made = [self._language(language, current, posts=posts) for language in self._languages]
-        if not posts:
-            return Markup("".join(made))
+        if slots.get("state") not in ("result", "problem"):
+            return language_links(self._languages, current)
+        made = [
+            f'<button name="lang" value="{language}" {_named(language, name, current)}</button>'
+            for language, name in self._languages.items()
+        ]
         hidden = f'<input type="hidden" name="scan_id" value="{html.escape(slots["scan_id"])}">'
         return Markup(f'<form method="post">{hidden}{"".join(made)}</form>')
 
-    def _language(self, language: str, current: str, *, posts: bool) -> str:
-        name = html.escape(self._languages[language])
-        same = ' aria-current="true"' if language == current else ""
-        said = f'{language}<span class="unseen"> {name}</span>'
-        if posts:
-            return f'<button name="lang" value="{language}" lang="{language}"{same}>{said}</button>'
-        return f'<a href="?lang={language}" lang="{language}"{same}>{said}</a>'
+
+def language_links(names: Mapping[str, str], current: str) -> Markup:
+    """Links to the same page in other languages. `names` are what these call themselves."""
+    return Markup(
+        "".join(
+            f'<a href="?lang={language}" {_named(language, name, current)}</a>'
+            for language, name in names.items()
+        )
+    )
+
+
+def _named(language: str, name: str, current: str) -> str:
+    """The rest of a tag that stands for a language, and what it shows."""
+    mark = ' aria-current="true"' if language == current else ""
+    said = f'{language}<span class="unseen"> {html.escape(name)}</span>'
+    return f'lang="{language}"{mark}>{said}'
 
 
 def _words_of_script(words: Words) -> dict[str, object]:

@@ -33,6 +33,7 @@ from producers.scan_requests import (
     record,
     scan_id_of,
 )
+from producers.verify_page import VerifyPage
 from voketag import events, identifiers, metrics
 from voketag.acceptance import Accepted
 from voketag.backpressure import Cause, Gate
@@ -239,7 +240,8 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
     scanning, reports = Scanning(wires, callers, gate, look_ups), Reports(wires, callers)
     words = read_words()
     page = ScanPage(words, wires.settings.public_url, callers, scanning.take, reports.take)
-    table = [*routes(scanning, reports), *page.routes(), *page_assets.routes(words)]
+    pages = [*page.routes(), VerifyPage(words).route(), *page_assets.routes(words)]
+    table = [*routes(scanning, reports), *pages]
     flushing = asyncio.create_task(_flush_probes(wires, callers))
     watching = asyncio.create_task(scan_gate.watch(wires, gate))
     try:

@@ -54,6 +54,7 @@ TABLE: Mapping[str, Mapping[tuple[str, str], Line]] = {
         ("POST", "/v1/reports"): Line(ANYBODY, 404, body={"token": "NONE", "reason": "other"}),
         ("GET", "/r/{token}"): Line(ANYBODY, of="token"),
         ("POST", "/r/{token}"): Line(ANYBODY, 415, of="token", body={}),
+        ("GET", "/verify"): Line(ANYBODY),
         ("GET", "/icon.svg"): Line(ANYBODY),
         ("GET", "/icon-192.png"): Line(ANYBODY),
         ("GET", "/manifest.webmanifest"): Line(ANYBODY),
