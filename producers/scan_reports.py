@@ -31,12 +31,16 @@ class Reports:
         self._callers = callers
 
     async def post_report(self, request: web.Request) -> web.Response:
-        """Take a report. The signal is set first: setting it twice counts once, and the same
-        report is stored once a day, so that a caller who tries again after a failure changes
-        nothing.
-        """
+        """Take a report of an app, or of the page's script."""
         body = await read_body(request, _decoder)
         _check(body)
+        return json_response(ReportAnswer(await self.take(body, request)), 202)
+
+    async def take(self, body: ReportRequest, request: web.Request) -> UUID:
+        """Store a report and give its id. The signal is set first: setting it twice counts once,
+        and the same report is stored once a day, so that a caller who tries again after a failure
+        changes nothing.
+        """
         now_ms = time.time_ns() // 1_000_000
         caller = self._callers.identify(request, None, now_ms)
         self._callers.note_report(caller, now_ms)
@@ -44,7 +48,7 @@ class Reports:
         if product_id is not None:
             await self._wires.intake.report(product_id, caller.address_hash)
         async with self._wires.database.connection() as connection:
-            report_id = await reports.insert_report(
+            return await reports.insert_report(
                 connection,
                 identifiers.new_id(),
                 product_id,
@@ -54,7 +58,6 @@ class Reports:
                 body.email,
                 bytes.fromhex(caller.address_hash),
             )
-        return json_response(ReportAnswer(report_id), 202)
 
     async def _reported_product(
         self, body: ReportRequest, caller: Caller, now_ms: int
