@@ -204,8 +204,8 @@ async def test_tail_shows_the_kinds_and_verdicts_asked_for(
     found = await voketag(*tail, "--verdict", "high_risk", environ=environ)
     verdicts = [json.loads(line)["verdict"] for line in found.out.splitlines()]
     assert verdicts == ["high_risk", "high_risk"]
-    for kinds in (("scans",), ("scored", "scans")):
-        again = await voketag(*tail, *kinds, "--verdict", "high_risk", environ=environ)
+    for named in (("scans",), ("scored", "scans")):
+        again = await voketag(*tail, *named, "--verdict", "high_risk", environ=environ)
         assert again.out == found.out
     refused = await voketag(*tail, "scans", "roots", "--verdict", "high_risk", environ=environ)
     assert (refused.status, "roots have none" in refused.err) == (2, True)
