@@ -18,18 +18,7 @@ from producers import scan_gate, scan_page
 from producers.callers import Callers
 from producers.product_look_ups import ProductLookUps
 from producers.scan_reports import Reports
-from producers.scan_requests import (
-    ReportAnswer,
-    ReportBody,
-    ScanAnswer,
-    ScanRecord,
-    ScanRequest,
-    answer_json,
-    country_of,
-    location_of,
-    record,
-    scan_id_of,
-)
+from producers.scan_requests import answer_json, country_of, location_of, record, scan_id_of
 from voketag import events, identifiers, metrics
 from voketag.acceptance import Accepted
 from voketag.backpressure import Cause, Gate
@@ -46,6 +35,8 @@ from voketag.readiness import tell_ready
 from voketag.records import scans
 from voketag.records.database import Connection
 from voketag.redis.intake import REPLAY_WINDOW_S, Limited, Unknown, Used
+from voketag.scans.answers import ReportAnswer, ScanAnswer, ScanRecord
+from voketag.scans.requests import ReportBody, ScanRequest
 from voketag.settings import Settings
 from voketag.start_checks import checked
 from voketag.tasks import end
