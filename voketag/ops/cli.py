@@ -49,12 +49,12 @@ def run(demo: bool, formation: str | None) -> None:
     --formation goes before VOKETAG_FORMATION.
     """
     started_s = time.monotonic()
-    from voketag.ops.client import Client
+    from voketag.ops.clients import Clients
     from voketag.ops.run import run as run_all
     from voketag.ops.welcome import welcome
     from voketag.settings import Settings
 
-    async def when_ready(settings: Settings, api: Client, first: bool) -> None:
+    async def when_ready(settings: Settings, api: Clients, first: bool) -> None:
         await welcome(settings, api, first=first, with_demo=demo, started_s=started_s)
 
     asked = {} if formation is None else {"VOKETAG_FORMATION": formation}
