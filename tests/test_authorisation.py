@@ -54,7 +54,13 @@ TABLE: Mapping[str, Mapping[tuple[str, str], Line]] = {
         ("POST", "/v1/scans"): Line(ANYBODY, body={"token": "NONE"}),
         ("GET", "/v1/scans/{id}"): Line(ANYBODY, 404, "nothing"),
         ("POST", "/v1/reports"): Line(ANYBODY, 404, body={"token": "NONE", "reason": "other"}),
-        ("GET", "/r/{token}"): Line(ANYBODY, of="token"),
+        ("GET", "/r/{token}"): Line(ANYBODY, of="token", documented=False),
+        ("POST", "/r/{token}"): Line(ANYBODY, 415, of="token", body={}, documented=False),
+        ("GET", "/verify"): Line(ANYBODY, documented=False),
+        ("GET", "/icon.svg"): Line(ANYBODY, documented=False),
+        ("GET", "/icon-192.png"): Line(ANYBODY, documented=False),
+        ("GET", "/manifest.webmanifest"): Line(ANYBODY, documented=False),
+        ("GET", "/robots.txt"): Line(ANYBODY, documented=False),
     },
     "factory": {
         **EVERYWHERE,
@@ -111,7 +117,7 @@ class World:
         async with session.request(method, place, json=line.body, headers=headers) as response:
             if response.content_type == "text/event-stream":
                 return response.status, ""
-            return response.status, await response.text()
+            return response.status, (await response.read()).decode(errors="replace")
 
 
 @contextlib.asynccontextmanager

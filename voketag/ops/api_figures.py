@@ -4,77 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import date
 from uuid import UUID
 
-import msgspec
 from aiohttp import web
 
 from voketag import identifiers, topology
+from voketag.administration import (
+    Day,
+    Group,
+    StatsAnswer,
+    Stream,
+    StreamsAnswer,
+    Today,
+    TopProduct,
+)
 from voketag.http.routes import Route, json_response
 from voketag.ownership import LEASE_MS
 from voketag.process import Wires
 from voketag.records import stats
 from voketag.records.database import Connection
-from voketag.records.stats import Day, Named
+from voketag.records.stats import Named
 from voketag.redis.stream_status import StreamStatus, read_status
 
 DAYS = 30
 TOP_PRODUCTS = 10
-
-
-class Group(msgspec.Struct, frozen=True):
-    """A group of a stream. `lag` is null where Redis does not know it; `oldest_unacked_s` is the
-    age of the oldest entry not acknowledged, 0 where there is none; `registered` is false for a
-    group that is none of ours.
-    """
-
-    group: str
-    registered: bool
-    lag: int | None
-    pending: int
-    oldest_unacked_s: float
-    consumers: int
-
-
-class Stream(msgspec.Struct, frozen=True):
-    """A stream: its entries, its dead letters, its groups."""
-
-    stream: str
-    length: int
-    dead: int
-    groups: tuple[Group, ...]
-
-
-class StreamsAnswer(msgspec.Struct, frozen=True):
-    """Every stream of the pipeline."""
-
-    streams: tuple[Stream, ...]
-
-
-class Today(msgspec.Struct, frozen=True):
-    """The UTC day so far: the scans accepted, and of those the ones that are stored."""
-
-    day: date
-    scans: int
-    stored: Day
-
-
-class TopProduct(msgspec.Struct, frozen=True):
-    """One of today's most scanned products; SKU and name are null where it is not stored."""
-
-    product_id: UUID
-    scans: int
-    sku: str | None
-    name: str | None
-
-
-class StatsAnswer(msgspec.Struct, frozen=True):
-    """Today, the last 30 UTC days with today as the first, and today's most scanned products."""
-
-    today: Today
-    days: tuple[Day, ...]
-    top_products: tuple[TopProduct, ...]
 
 
 class Figures:

@@ -13,9 +13,10 @@ import msgspec
 import structlog
 
 from voketag import identifiers, topology
+from voketag.administration import Stream, TopProduct
 from voketag.anchoring.registry import confirmations_of
 from voketag.errors import Unavailable
-from voketag.ops.api_figures import TOP_PRODUCTS, Stream, TopProduct, stream_of, top_products
+from voketag.ops.api_figures import TOP_PRODUCTS, stream_of, top_products
 from voketag.ops.live_scans import Mix
 from voketag.ops.process_counts import Key, read
 from voketag.ops.troubles import Facts, Trouble, troubles
