@@ -208,6 +208,6 @@ def routes(live: Live) -> list[Route]:
             live.get,
             "Server-Sent Events: one `beat` a second",
             {200: "text/event-stream"},
-            security="admin",
+            security="viewer",
         )
     ]
