@@ -91,7 +91,6 @@ TABLE: Mapping[str, Mapping[tuple[str, str], Line]] = {
     },
     "ops": {
         **EVERYWHERE,
-        ("GET", "/"): Line(ANYBODY),
         **{("GET", path): PAGE for path in pages.PAGES},
         **{("GET", pages.PREFIX + file.name): PAGE for file in pages.files()},
         ("POST", "/v1/session"): Line(ANYBODY, 401, body={"key": "none"}),

@@ -23,7 +23,6 @@ from voketag.ops import (
     api_operators,
     api_reports,
     api_session,
-    dashboard,
     live,
     pages,
 )
@@ -59,9 +58,9 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
         *api_reports.routes(wires),
         *api_dead.routes(wires),
         *live.routes(watched),
-        *dashboard.routes(),
         *pages.routes(),
     ]
+    watched.start()
     try:
         app = application(
             "VokeTag ops",
