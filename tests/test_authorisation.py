@@ -71,6 +71,7 @@ TABLE: Mapping[str, Mapping[tuple[str, str], Line]] = {
         ("GET", "/"): Line(ANYBODY),
         **{("GET", path): PAGE for path in pages.PAGES},
         **{("GET", pages.PREFIX + file.name): PAGE for file in pages.files()},
+        ("GET", pages.CENTRES): PAGE,
         ("POST", "/v1/factories"): Line(ADMIN, 201, body={"name": "G", "email": "g@g.example"}),
         ("GET", "/v1/factories"): Line(ADMIN),
         ("GET", "/v1/factories/{id}"): Line(ADMIN, of="factory"),
