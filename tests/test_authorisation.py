@@ -93,6 +93,7 @@ TABLE: Mapping[str, Mapping[tuple[str, str], Line]] = {
         **EVERYWHERE,
         **{("GET", path): PAGE for path in pages.PAGES},
         **{("GET", pages.PREFIX + file.name): PAGE for file in pages.files()},
+        ("GET", pages.CENTRES): PAGE,
         ("POST", "/v1/session"): Line(ANYBODY, 401, body={"key": "none"}),
         ("GET", "/v1/session"): Line(VIEWER),
         ("POST", "/v1/operators"): Line(ADMIN, 201, body={"name": NEW, "role": "viewer"}),
