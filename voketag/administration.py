@@ -42,11 +42,11 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class Factory(msgspec.Struct, frozen=True):
-    """A factory and its keys, the oldest first."""
+    """A factory and its keys, the oldest first. A viewer is not told its e-mail address."""
 
     factory_id: UUID
     name: Annotated[str, Meta(examples=["Acme Shoes"])]
-    email: Annotated[str, Meta(examples=["erp@acme.example"])]
+    email: Annotated[str | None, Meta(examples=["erp@acme.example"])]
     created_at: datetime
     keys: tuple[Key, ...]
 

@@ -96,7 +96,7 @@ def routes(wires: Wires) -> list[Route]:
             over.streams,
             "How each stream and its groups stand",
             {200: StreamsAnswer},
-            security="admin",
+            security="viewer",
         ),
         Route(
             "GET",
@@ -104,6 +104,6 @@ def routes(wires: Wires) -> list[Route]:
             over.stats,
             "Today, the last 30 days, today's most scanned products",
             {200: StatsAnswer},
-            security="admin",
+            security="viewer",
         ),
     ]

@@ -181,6 +181,6 @@ def routes(live: Live) -> list[Route]:
             "Server-Sent Events: `history` at first, a `beat` a second, the `state` every other",
             {200: "text/event-stream"},
             query=LiveQuery,
-            security="admin",
+            security="viewer",
         )
     ]

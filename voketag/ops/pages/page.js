@@ -13,6 +13,7 @@ const PLACES = [
   ["reports", "/reports", "Reports", "report"],
   ["statistics", "/statistics", "Statistics", "statistics"],
   ["factories", "/factories", "Factories", "factory"],
+  ["operators", "/operators", "Operators", "people"],
   ["audit", "/audit", "Audit", "audit"],
 ];
 const ROLES = ["viewer", "analyst", "admin"];
