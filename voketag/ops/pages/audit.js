@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { notice } from "./badges.js";
 import { byId, element, replace } from "./dom.js";
 import { choice, filters, latest, query } from "./filters.js";
-import { moment } from "./format.js";
+import { moment, short } from "./format.js";
 import { card, nothing } from "./layout.js";
 import { run } from "./page.js";
 import { closed } from "./roles.js";
@@ -75,7 +75,7 @@ async function entries(signal) {
 
 function target(entry) {
   const place = ACTIONS[entry.action]?.[1];
-  const shown = element("span", { class: "mono small" }, entry.target);
+  const shown = short(entry.target);
   return place ? element("a", { href: place + encodeURIComponent(entry.target) }, shown) : shown;
 }
 
@@ -93,7 +93,7 @@ function detail(told) {
 }
 
 function worded(name, value) {
-  if (name === "factory_id") return element("a", { class: "mono small", href: path`/factories/${value}` }, value);
+  if (name === "factory_id") return element("a", { href: path`/factories/${value}` }, short(value));
   if (value && typeof value === "object" && "from" in value && "to" in value)
     return `${state(value.from)} → ${state(value.to)}`;
   if (value === true) return "yes";

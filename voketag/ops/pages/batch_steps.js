@@ -69,7 +69,7 @@ function step(name, stands, at, ...said) {
 }
 
 function anchored(anchor) {
-  return none(anchor.anchored_at) ? `in block ${number(anchor.block_number)}` : moment(anchor.anchored_at);
+  return none(anchor.anchored_at) ? null : moment(anchor.anchored_at);
 }
 
 function wayOf(anchor, stored) {

@@ -9,12 +9,13 @@ import { icon } from "./icons.js";
  * @param {string} text @param {string} name what it is, read aloud @param {string} [kind] of button
  */
 export function copyButton(text, name, kind = "plain") {
-  const label = element("span", { class: "small" }, "Copy");
+  const label = element("span", { class: "small" }, kind === "plain" ? "" : "Copy");
   return element(
     "button",
     {
       type: "button",
       class: `copy ${kind}`.trim(),
+      title: `Copy ${name}`,
       "aria-label": `Copy ${name}`,
       onclick: async (event) => {
         const button = event.currentTarget;

@@ -38,9 +38,9 @@ run(async (session) => {
     figures(product),
     element("div", { class: "columns wide-first" }, score(product), identity(product)),
     await places(id, product),
+    reports(session, product),
     timeline(page),
     pager(page.next_cursor),
-    reports(session, product),
   );
 });
 
@@ -74,7 +74,6 @@ function count(listOrNumber) {
 
 function score(product) {
   return card("Risk", {
-    end: product.score && verdict(product.score.verdict),
     body: product.score
       ? scoreShown(product.score)
       : element("p", { class: "soft" }, "There is no score before the first scan."),
@@ -119,7 +118,6 @@ async function places(id, product) {
 function timeline(page) {
   return card("Scans", {
     table: table("Scans", SCANS, page.scans, {
-      wrong: (scan) => scan.verdict === "high_risk",
       empty: nothing(
         "Nobody has scanned it yet.",
         "Each scan of its code by a phone will be a line here, with its score and the reasons for it.",

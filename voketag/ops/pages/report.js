@@ -58,7 +58,7 @@ function told(report) {
       facts([
         ["Reason", reasonWord(report.reason)],
         ["Reported", moment(report.created_at)],
-        ["Answer to", report.email ?? element("span", { class: "soft" }, "no address was given")],
+        ["E-mail", report.email ?? element("span", { class: "soft" }, "no address was given")],
         ["Changed last", moment(report.updated_at)],
       ]),
     ),
@@ -133,7 +133,6 @@ function risk(product) {
   }
   const href = path`/products/${product.product_id}`;
   return card("The product", {
-    end: element("a", { href }, "Its page"),
     body: element(
       "div",
       { class: "stack" },

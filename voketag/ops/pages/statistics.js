@@ -27,7 +27,7 @@ const COLUMNS = [
   { label: "Day (UTC)", head: true, tight: true, cell: (one) => day(one.day) },
   { label: "Scans", n: true, cell: (one) => number(one.scans) },
   { label: "Products", n: true, cell: (one) => number(one.unique_products) },
-  { label: "Average risk", n: true, cell: (one) => (none(one.avg_risk_score) ? null : number(one.avg_risk_score, 1)) },
+  { label: "Average risk", n: true, cell: (one) => (none(one.avg_risk_score) ? null : one.avg_risk_score.toFixed(1)) },
   ...VERDICTS.map(([name]) => ({
     label: verdictWord(name),
     n: true,
@@ -37,9 +37,11 @@ const COLUMNS = [
 
 run(async () => {
   const show = latest("figures", figures, (error) => notice("bad", error.message));
+  const [first, last] = rangeOf(RANGE_DAYS);
+  const date = (name) => element("input", { id: name, name, type: "date", required: true });
   const controls = [
-    { label: "From", control: element("input", { id: "from", name: "from", type: "date" }) },
-    { label: "To", control: element("input", { id: "to", name: "to", type: "date" }) },
+    { label: "From", control: date("from"), usual: first },
+    { label: "To", control: date("to"), usual: last },
     { label: "Factory", control: await factoryChoice("All factories") },
   ];
   const bar = filters(controls, show);
@@ -72,8 +74,8 @@ function rangeOf(days) {
 async function figures(signal) {
   const [first, last] = rangeOf(RANGE_DAYS);
   const wanted = {
-    from: asked("from") || (asked("to") ? "" : first),
-    to: asked("to") || (asked("from") ? "" : last),
+    from: asked("from") || first,
+    to: asked("to") || last,
     factory_id: asked("factory_id"),
   };
   const [{ days }, stats] = await Promise.all([
@@ -120,7 +122,7 @@ function charts(days) {
       "div",
       { class: "columns" },
       card("Average risk", {
-        body: dayChart("Average risk", dates, [risk], { shown: (value) => number(value, 1), max: 100 }),
+        body: dayChart("Average risk", dates, [risk], { shown: (value) => number(value, 1), least: 20 }),
       }),
       card("Products scanned", {
         body: dayChart("Products scanned", dates, [products], { shown: whole }),
