@@ -18,8 +18,10 @@ FOLDER = Path(__file__).with_name("pages")
 PREFIX = "/pages/"
 # Where each page is, and its file.
 PAGES = {
+    "/": ("live.html", "The live view"),
     "/sign-in": ("sign_in.html", "Where a key is exchanged for a session"),
     "/dead": ("dead.html", "The dead letters"),
+    "/dead/{stream}/{entry_id}": ("dead_letter.html", "A dead letter"),
     "/batches": ("batches.html", "The batches of every factory"),
     "/batches/{id}": ("batch.html", "A batch and its way to the chain"),
     "/products": ("products.html", "Finding a product"),
@@ -36,9 +38,9 @@ CENTRES = PREFIX + "countries.json"
 
 
 def files() -> list[Path]:
-    """The files that pages are made of."""
-    own = sorted(file for file in FOLDER.iterdir() if file.suffix in (".css", ".js", ".svg"))
-    return own + [packaged("uplot", "dist", name) for name in ("uPlot.esm.js", "uPlot.min.css")]
+    """The files that pages are made of, those of the charts among them."""
+    ours = sorted(file for file in FOLDER.iterdir() if file.suffix in (".css", ".js", ".svg"))
+    return [*ours, *(packaged("uplot", "dist", name) for name in ("uPlot.esm.js", "uPlot.min.css"))]
 
 
 async def centres(_: web.Request) -> web.Response:

@@ -46,7 +46,7 @@ function draw(session, batch, show) {
 }
 
 function recallButton(session, batch, show) {
-  return guarded(session, "analyst", {
+  return guarded(session, "admin", {
     label: "Recall…",
     does: "recall a batch",
     class: "danger",
@@ -106,7 +106,8 @@ function products(batch) {
       element(
         "form",
         { class: "bar", action: "/products", role: "search" },
-        element("label", { for: "q" }, "Find a product"),
+        element("label", { for: "q" }, "Find one of them"),
+        element("input", { type: "hidden", name: "batch_id", value: batch.batch_id }),
         element("input", {
           id: "q",
           name: "q",

@@ -21,9 +21,16 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Put these in place of all that `parent` holds. @param {Element} parent @param {...any} children */
+/**
+ * Put these in place of all that `parent` holds. Whoever is at a link in it stays at that link.
+ * @param {Element} parent @param {...any} children
+ */
 export function replace(parent, ...children) {
+  const at = parent.contains(document.activeElement) ? document.activeElement : null;
   parent.replaceChildren(...shown(children));
+  if (at === null || at.isConnected || !at.hasAttribute("href")) return;
+  const same = [...parent.querySelectorAll("a")].find((link) => link.href === at.href);
+  same?.focus({ preventScroll: true });
 }
 
 /** The element of the page with this id. @param {string} id @returns {any} */

@@ -16,8 +16,8 @@ import { pager, table } from "./tables.js";
 
 const ROLES = [
   ["viewer", "Viewer", "Sees everything but reports, personal data and the audit log. Changes nothing."],
-  ["analyst", "Analyst", "Also works on fraud reports and recalls batches."],
-  ["admin", "Admin", "Also makes factories, keys and operators, redrives dead letters, reads the audit log."],
+  ["analyst", "Analyst", "Also works on fraud reports and opens dead letters."],
+  ["admin", "Admin", "Also recalls batches, makes factories, keys and operators, redrives dead letters, reads the audit log."],
 ];
 
 run(async (session) => {

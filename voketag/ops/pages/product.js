@@ -8,12 +8,12 @@ import { byId, element, replace } from "./dom.js";
 import { ago, country, counted, moment, none, number } from "./format.js";
 import { card, crumbs, facts, idOfPage, nothing, tiles } from "./layout.js";
 import { entitle, may, run } from "./page.js";
-import { inShort, scoreShown } from "./reasons.js";
+import { inShort, scoreShown, verdictNow } from "./reasons.js";
 import { reasonWord } from "./report_words.js";
 import { pager, table } from "./tables.js";
 import { worldMap } from "./world_map.js";
 
-const ON_THE_MAP = 1000;
+const ON_THE_MAP = 500;
 const SCANS = [
   { label: "Scanned", tight: true, head: true, cell: (scan) => moment(scan.scanned_at) },
   { label: "Verdict", tight: true, cell: (scan) => verdict(scan.verdict) },
@@ -31,7 +31,7 @@ run(async (session) => {
     get(`${path`/v1/products/${id}/scans`}?limit=50&cursor=${encodeURIComponent(asked("cursor"))}`.replace(/&cursor=$/, "")),
   ]);
   entitle(`${product.batch.name}, ${product.serial}`);
-  replace(byId("states"), product.score ? verdict(product.score.verdict) : product.recalled && verdict("recalled"));
+  replace(byId("states"), verdictNow(product));
   replace(
     byId("content"),
     product.recalled && recalled(product),
@@ -93,6 +93,7 @@ function identity(product) {
       ["Factory", element("a", { href: path`/factories/${factory.factory_id}` }, factory.name)],
       ["Manufactured", moment(batch.manufactured_at)],
       ["Product id", copyable(product.product_id, "the product's id")],
+      product.token_url && ["Its code leads to", copyable(product.token_url, "the URL of its code")],
       ["Proof", proof(product)],
     ]),
   });
@@ -100,8 +101,7 @@ function identity(product) {
 
 function proof(product) {
   const href = path`/v1/products/${product.product_id}/proof`;
-  const anchored = ["included", "final"].includes(product.batch.anchor?.status);
-  if (!anchored) return "there is one once its batch is anchored";
+  if (product.batch.status !== "completed") return "there is one once its batch is on the chain";
   return element("a", { href, download: `proof-${product.product_id}.json` }, "Download the proof");
 }
 
@@ -145,7 +145,7 @@ function reports(session, product) {
         },
         { label: "Status", tight: true, cell: (report) => status(report.status) },
         { label: "Reason", tight: true, cell: (report) => reasonWord(report.reason) },
-        { label: "What they wrote", cell: (report) => report.description ?? element("span", { class: "soft" }, "nothing") },
+        { label: "Changed last", cell: (report) => ago(report.updated_at) },
       ],
       found,
       {

@@ -2,14 +2,14 @@
 
 import { asked, path } from "./address.js";
 import { get, patch } from "./api.js";
-import { badge, notice, status, verdict } from "./badges.js";
+import { notice, status } from "./badges.js";
 import { field } from "./dialogs.js";
 import { byId, element, replace } from "./dom.js";
 import { query } from "./filters.js";
 import { moment, none, number, text } from "./format.js";
 import { card, crumbs, facts, idOfPage } from "./layout.js";
 import { entitle, run, say } from "./page.js";
-import { scoreShown } from "./reasons.js";
+import { scoreShown, verdictNow } from "./reasons.js";
 import { MEANINGS, reasonWord } from "./report_words.js";
 import { closed } from "./roles.js";
 
@@ -142,7 +142,7 @@ function risk(product) {
         ["Serial", product.serial],
         ["Factory", element("a", { href: path`/factories/${product.factory.factory_id}` }, product.factory.name)],
         ["Batch", element("a", { href: path`/batches/${product.batch.batch_id}` }, product.batch.name)],
-        ["Now", product.score ? verdict(product.score.verdict) : badge("Not scanned yet", "", "clock")],
+        ["Now", verdictNow(product)],
         ["Scans", text(product.history && number(product.history.scans))],
         ["Reports", number((product.reports ?? []).length)],
       ]),

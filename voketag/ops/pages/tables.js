@@ -33,11 +33,23 @@ export function table(name, columns, rows, { empty = "There is nothing here.", w
 }
 
 /**
+ * Show a table in `place`, or, where it stands there already, its rows of now: how far somebody has
+ * scrolled it stays as it is.
+ * @param {Element} place @param {string} name @param {Column[]} columns @param {any[]} rows
+ * @param {{empty?: any, wrong?: (row: any) => boolean}} [options]
+ */
+export function renew(place, name, columns, rows, options = {}) {
+  const body = place.querySelector("tbody");
+  if (body === null || rows.length === 0) replace(place, table(name, columns, rows, options));
+  else fill(body, columns, rows, options.wrong);
+}
+
+/**
  * Put rows in place of those that a body of a table has.
  * @param {Element} body @param {Column[]} columns @param {any[]} rows
  * @param {(row: any) => boolean} [wrong] which rows are to be looked at
  */
-export function fill(body, columns, rows, wrong = () => false) {
+function fill(body, columns, rows, wrong = () => false) {
   replace(
     body,
     rows.map((row) =>
