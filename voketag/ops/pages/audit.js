@@ -31,7 +31,12 @@ const COLUMNS = [
     label: "Who",
     tight: true,
     cell: (entry) =>
-      element("span", { class: "named" }, entry.actor, element("span", { class: "soft small" }, entry.role)),
+      element(
+        "span",
+        { class: "named" },
+        entry.actor,
+        element("span", { class: "soft small" }, entry.role),
+      ),
   },
   { label: "Did what", tight: true, cell: (entry) => ACTIONS[entry.action]?.[0] ?? entry.action },
   { label: "To what", tight: true, cell: target },
@@ -46,9 +51,18 @@ run(async (session) => {
   const controls = [
     {
       label: "Who",
-      control: element("input", { id: "actor", name: "actor", type: "search", autocomplete: "off", placeholder: "The whole name" }),
+      control: element("input", {
+        id: "actor",
+        name: "actor",
+        type: "search",
+        autocomplete: "off",
+        placeholder: "The whole name",
+      }),
     },
-    { label: "Did what", control: choice("action", [["", "Anything"], ...actions], "", { name: "action" }) },
+    {
+      label: "Did what",
+      control: choice("action", [["", "Anything"], ...actions], "", { name: "action" }),
+    },
   ];
   replace(byId("content"), filters(controls, show), element("div", { id: "list", class: "stack" }));
   await show();
@@ -66,7 +80,10 @@ async function entries(signal) {
         empty:
           actor || action
             ? nothing("Nothing like this was done.", "Clear the filters to see everything.")
-            : nothing("Nothing was changed yet.", "Every change made here or with the command line will be a line."),
+            : nothing(
+                "Nothing was changed yet.",
+                "Every change made here or with the command line will be a line.",
+              ),
       }),
     }),
     pager(page.next_cursor),
@@ -87,7 +104,12 @@ function detail(told) {
     "span",
     { class: "details" },
     parts.map(([name, value]) =>
-      element("span", {}, element("span", { class: "soft" }, `${name.replaceAll("_", " ")} `), worded(name, value)),
+      element(
+        "span",
+        {},
+        element("span", { class: "soft" }, `${name.replaceAll("_", " ")} `),
+        worded(name, value),
+      ),
     ),
   );
 }

@@ -117,7 +117,11 @@ function products(batch) {
           placeholder: "Serial, product id, token or URL",
         }),
         element("button", { type: "submit" }, "Find"),
-        element("span", { class: "soft small" }, "Its page has the score, the scans and the proof."),
+        element(
+          "span",
+          { class: "soft small" },
+          "Its page has the score, the scans and the proof.",
+        ),
       ),
       element(
         "p",

@@ -21,14 +21,22 @@ const cursors = uPlot.sync("days"); // one day is pointed at in all charts of a 
  *   `stacked`: bars on one another, else lines; `least`: the scale goes to this or further
  */
 export function dayChart(name, days, series, { stacked = false, shown, least = 4 }) {
-  const canvas = element("div", { class: "chart", role: "img", "aria-label": `${name}. The table below has the same figures.` });
+  const canvas = element("div", {
+    class: "chart",
+    role: "img",
+    "aria-label": `${name}. The table below has the same figures.`,
+  });
   const legend = element("ul", { class: "legend" });
   const figure = element("figure", { class: "chart-figure" }, legend, canvas);
   let plot = null;
   const tell = (at) => replace(legend, legendOf(days, series, at, shown));
   const draw = () => {
     plot?.destroy();
-    plot = new uPlot(options(canvas.clientWidth, series, { stacked, least, tell }), data(days, series, stacked), canvas);
+    plot = new uPlot(
+      options(canvas.clientWidth, series, { stacked, least, tell }),
+      data(days, series, stacked),
+      canvas,
+    );
   };
   new ResizeObserver(() => {
     if (plot === null) draw();
@@ -62,13 +70,24 @@ function options(width, series, { stacked, least, tell }) {
     padding: [8, 4, 0, 0],
     legend: { show: false },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-    cursor: { y: false, drag: { x: false, y: false }, points: { show: !stacked }, sync: { key: cursors.key } },
+    cursor: {
+      y: false,
+      drag: { x: false, y: false },
+      points: { show: !stacked },
+      sync: { key: cursors.key },
+    },
     scales: {
       x: { time: true, range: (_, low, high) => [low - 43_200, high + 43_200] },
       y: { range: (_, __, high) => [0, Math.max(least, (high ?? 0) * 1.08)] },
     },
     axes: [
-      { ...axis, size: 24, grid: { show: false }, values: (_, ticks) => ticks.map(dayOfTick), incrs: [1, 2, 7, 14, 28].map((n) => n * 86_400) },
+      {
+        ...axis,
+        size: 24,
+        grid: { show: false },
+        values: (_, ticks) => ticks.map(dayOfTick),
+        incrs: [1, 2, 7, 14, 28].map((n) => n * 86_400),
+      },
       { ...axis, size: 46, values: (_, ticks) => ticks.map((tick) => compact(tick)) },
     ],
     series: [{}, ...drawn.map((one) => seriesOf(one, stacked))],
@@ -142,7 +161,11 @@ function swatch(line) {
 }
 
 function dayOfTick(seconds) {
-  return new Date(seconds * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+  return new Date(seconds * 1000).toLocaleDateString("en-GB", {
+    day: "numeric",
+    month: "short",
+    timeZone: "UTC",
+  });
 }
 
 function styled(property) {

@@ -31,8 +31,7 @@ export function copyButton(text, name, kind = "plain") {
 
 /** A long value that breaks where it must, with a button that copies it. @param {string | null} text @param {string} name */
 export function copyable(text, name) {
-  if (text === null || text === undefined)
-    return element("span", { class: "unknown" }, "unknown");
+  if (text === null || text === undefined) return element("span", { class: "unknown" }, "unknown");
   return element(
     "span",
     { class: "copyable" },

@@ -70,7 +70,11 @@ export function crumbs(...places) {
       "ol",
       { class: "crumbs" },
       places.map(([word, href]) =>
-        element("li", {}, href ? element("a", { href }, word) : element("span", { "aria-current": "page" }, word)),
+        element(
+          "li",
+          {},
+          href ? element("a", { href }, word) : element("span", { "aria-current": "page" }, word),
+        ),
       ),
     ),
   );

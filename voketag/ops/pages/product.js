@@ -20,7 +20,11 @@ const SCANS = [
   { label: "Score", n: true, cell: (scan) => scan.score },
   { label: "Why", cell: (scan) => inShort(scan.reasons) },
   { label: "Country", tight: true, cell: (scan) => (scan.country ? country(scan.country) : null) },
-  { label: "Device", tight: true, cell: (scan) => scan.device && element("span", { class: "mono" }, scan.device) },
+  {
+    label: "Device",
+    tight: true,
+    cell: (scan) => scan.device && element("span", { class: "mono" }, scan.device),
+  },
 ];
 
 run(async (session) => {
@@ -28,7 +32,12 @@ run(async (session) => {
   replace(byId("crumbs"), crumbs(["Products", "/products"], ["Product"]));
   const [product, page] = await Promise.all([
     get(path`/v1/products/${id}`),
-    get(`${path`/v1/products/${id}/scans`}?limit=50&cursor=${encodeURIComponent(asked("cursor"))}`.replace(/&cursor=$/, "")),
+    get(
+      `${path`/v1/products/${id}/scans`}?limit=50&cursor=${encodeURIComponent(asked("cursor"))}`.replace(
+        /&cursor=$/,
+        "",
+      ),
+    ),
   ]);
   entitle(`${product.batch.name}, ${product.serial}`);
   replace(byId("states"), verdictNow(product));
@@ -93,7 +102,10 @@ function identity(product) {
       ["Factory", element("a", { href: path`/factories/${factory.factory_id}` }, factory.name)],
       ["Manufactured", moment(batch.manufactured_at)],
       ["Product id", copyable(product.product_id, "the product's id")],
-      product.token_url && ["Its code leads to", copyable(product.token_url, "the URL of its code")],
+      product.token_url && [
+        "Its code leads to",
+        copyable(product.token_url, "the URL of its code"),
+      ],
       ["Proof", proof(product)],
     ]),
   });
@@ -110,7 +122,9 @@ async function places(id, product) {
   const { scans, next_cursor } = await get(`${path`/v1/products/${id}/scans`}?limit=${ON_THE_MAP}`);
   if (scans.length === 0) return null;
   return card("Where it was scanned", {
-    end: next_cursor && element("span", { class: "soft small" }, `the latest ${number(scans.length)} scans`),
+    end:
+      next_cursor &&
+      element("span", { class: "soft small" }, `the latest ${number(scans.length)} scans`),
     table: await worldMap(scans),
   });
 }
@@ -123,7 +137,9 @@ function timeline(page) {
         "Each scan of its code by a phone will be a line here, with its score and the reasons for it.",
       ),
     }),
-    footer: page.scans.length > 0 && "Newest first. A device is told by the first characters of a keyed hash, which leads to nobody.",
+    footer:
+      page.scans.length > 0 &&
+      "Newest first. A device is told by the first characters of a keyed hash, which leads to nobody.",
   });
 }
 
@@ -155,6 +171,8 @@ function reports(session, product) {
         ),
       },
     ),
-    footer: found.length > 0 && `${counted(found.length, "report")}.${linked ? "" : " Only an analyst can open them."}`,
+    footer:
+      found.length > 0 &&
+      `${counted(found.length, "report")}.${linked ? "" : " Only an analyst can open them."}`,
   });
 }

@@ -66,7 +66,12 @@ run(async () => {
       { class: "bar" },
       input,
       element("button", { type: "submit", class: "main" }, "Find"),
-      batch && element("a", { class: "button", href: changed({ batch_id: null, q: null }) }, "In all batches"),
+      batch &&
+        element(
+          "a",
+          { class: "button", href: changed({ batch_id: null, q: null }) },
+          "In all batches",
+        ),
     ),
   );
   replace(byId("content"), form, element("div", { id: "found", class: "stack" }));

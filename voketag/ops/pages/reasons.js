@@ -118,17 +118,23 @@ function reasonsTable(score, sum) {
     score.reasons,
   );
   const over = sum > HIGHEST;
-  shown.querySelector("table").append(
-    element(
-      "tfoot",
-      {},
+  shown
+    .querySelector("table")
+    .append(
       element(
-        "tr",
+        "tfoot",
         {},
-        element("th", { scope: "row", colspan: "2" }, over ? `Score (${sum} in all, ${HIGHEST} at most)` : "Score"),
-        element("td", { class: "n" }, number(score.score)),
+        element(
+          "tr",
+          {},
+          element(
+            "th",
+            { scope: "row", colspan: "2" },
+            over ? `Score (${sum} in all, ${HIGHEST} at most)` : "Score",
+          ),
+          element("td", { class: "n" }, number(score.score)),
+        ),
       ),
-    ),
-  );
+    );
   return shown;
 }

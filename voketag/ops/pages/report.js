@@ -14,7 +14,12 @@ import { MEANINGS, reasonWord } from "./report_words.js";
 import { closed } from "./roles.js";
 
 const LOOKED_THROUGH = 1000;
-const WORDS = { new: "New", in_review: "In review", confirmed: "Confirmed", dismissed: "Dismissed" };
+const WORDS = {
+  new: "New",
+  in_review: "In review",
+  confirmed: "Confirmed",
+  dismissed: "Dismissed",
+};
 
 run(async (session) => {
   const id = idOfPage();
@@ -28,7 +33,9 @@ run(async (session) => {
 });
 
 function draw(report, product, next) {
-  entitle(`${reasonWord(report.reason)}: ${report.name ?? product?.batch.name ?? "unknown product"}`);
+  entitle(
+    `${reasonWord(report.reason)}: ${report.name ?? product?.batch.name ?? "unknown product"}`,
+  );
   replace(byId("states"), status(report.status));
   replace(byId("actions"), nextLink(next));
   replace(
@@ -96,7 +103,11 @@ function decision(report, product, next) {
     element(
       "div",
       { class: "bar" },
-      element("button", { type: "submit", class: "main", value: "next", id: "onward" }, next ? "Save and open the next" : "Save"),
+      element(
+        "button",
+        { type: "submit", class: "main", value: "next", id: "onward" },
+        next ? "Save and open the next" : "Save",
+      ),
       next && element("button", { type: "submit", value: "stay" }, "Save"),
     ),
   );
@@ -115,7 +126,14 @@ function option(value, chosen) {
   return element(
     "div",
     { class: "option" },
-    element("input", { type: "radio", name: "status", id, value, checked: value === chosen, "aria-describedby": `${id}-means` }),
+    element("input", {
+      type: "radio",
+      name: "status",
+      id,
+      value,
+      checked: value === chosen,
+      "aria-describedby": `${id}-means`,
+    }),
     element(
       "div",
       {},
@@ -128,7 +146,11 @@ function option(value, chosen) {
 function risk(product) {
   if (product === null) {
     return card("The product", {
-      body: element("p", { class: "soft" }, "The code that was reported belongs to no product: no score changes with this report."),
+      body: element(
+        "p",
+        { class: "soft" },
+        "The code that was reported belongs to no product: no score changes with this report.",
+      ),
     });
   }
   const href = path`/products/${product.product_id}`;
@@ -140,8 +162,18 @@ function risk(product) {
         ["Product", element("a", { href }, product.batch.name)],
         ["SKU", product.batch.sku],
         ["Serial", product.serial],
-        ["Factory", element("a", { href: path`/factories/${product.factory.factory_id}` }, product.factory.name)],
-        ["Batch", element("a", { href: path`/batches/${product.batch.batch_id}` }, product.batch.name)],
+        [
+          "Factory",
+          element(
+            "a",
+            { href: path`/factories/${product.factory.factory_id}` },
+            product.factory.name,
+          ),
+        ],
+        [
+          "Batch",
+          element("a", { href: path`/batches/${product.batch.batch_id}` }, product.batch.name),
+        ],
         ["Now", verdictNow(product)],
         ["Scans", text(product.history && number(product.history.scans))],
         ["Reports", number((product.reports ?? []).length)],

@@ -71,7 +71,8 @@ const rings = objects.land.geometries
   .filter((points) => points.every(([, y]) => y < (NORTH - SOUTH) * UNITS_A_DEGREE))
   .flatMap(atBothEdges);
 
-process.stdout.write(`/* The land of the world: Natural Earth 1:110m, public domain. Drawn by world.mjs, which says how. */
+process.stdout
+  .write(`/* The land of the world: Natural Earth 1:110m, public domain. Drawn by world.mjs, which says how. */
 
 export const UNITS_A_DEGREE = ${UNITS_A_DEGREE};
 export const WEST = ${WEST};

@@ -135,7 +135,9 @@ function caption(scans, places) {
   const lost = scans.length - shown;
   return [
     `${counted(shown, "scan")} placed`,
-    exact ? `, ${number(exact)} of them where the phone said it was` : ", each in the middle of its country",
+    exact
+      ? `, ${number(exact)} of them where the phone said it was`
+      : ", each in the middle of its country",
     lost ? `; of ${number(lost)} the country is unknown` : "",
     ". Land: Natural Earth.",
   ];
