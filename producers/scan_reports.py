@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from producers.callers import Caller, Callers
 from producers.scan_requests import ReportAnswer, ReportRequest
-from voketag import identifiers
+from voketag import identifiers, standing
 from voketag.errors import InvalidField
 from voketag.http.problems import Problem
 from voketag.http.requests import read_body
@@ -31,9 +31,10 @@ class Reports:
         self._callers = callers
 
     async def post_report(self, request: web.Request) -> web.Response:
-        """Take a report. The signal is set first: setting it twice counts once, and the same
-        report is stored once a day, so that a caller who tries again after a failure changes
-        nothing.
+        """Take a report: stored first, once a day where it is the same, and then scans are told
+        what the product's reports come to. So a caller who tries again after a failure changes
+        nothing, and does not bring back a report that was dismissed meanwhile. For one who does not
+        try again, maintain tells.
         """
         body = await read_body(request, _decoder)
         _check(body)
@@ -41,8 +42,7 @@ class Reports:
         caller = self._callers.identify(request, None, now_ms)
         self._callers.note_report(caller, now_ms)
         product_id = await self._reported_product(body, caller, now_ms)
-        if product_id is not None:
-            await self._wires.intake.report(product_id, caller.address_hash)
+        told = None
         async with self._wires.database.connection() as connection:
             report_id = await reports.insert_report(
                 connection,
@@ -54,6 +54,10 @@ class Reports:
                 body.email,
                 bytes.fromhex(caller.address_hash),
             )
+            if product_id is not None:
+                told = await reports.standing_of(connection, product_id)
+        if told is not None:
+            await standing.tell_reporters(self._wires.intake, told)
         return json_response(ReportAnswer(report_id), 202)
 
     async def _reported_product(

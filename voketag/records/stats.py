@@ -14,7 +14,7 @@ RECOUNT_TIMEOUT_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The stored scans of one UTC day, of all factories.
+    """The stored scans of one UTC day, of all factories or of one.
 
     `avg_risk_score` is over the scans of known products, None where there were none.
     """
@@ -64,6 +64,7 @@ DAYS = """
     FROM (SELECT $1::date - step AS day FROM generate_series(0, $2::int - 1) AS step) AS days
     LEFT JOIN (
         SELECT * FROM scan_stats_daily WHERE day > $1::date - $2::int AND day <= $1::date
+            AND ($3::uuid IS NULL OR factory_id = $3)
     ) AS kept ON kept.day = days.day
     GROUP BY days.day ORDER BY days.day DESC
 """
@@ -106,9 +107,14 @@ NAMES = """
 """
 
 
-async def daily(connection: Connection, last: date, days: int) -> list[Day]:
-    """The `days` UTC days up to and with `last`, the newest first; those without scans too."""
-    return [Day(**dict(row)) for row in await connection.fetch(DAYS, last, days)]
+async def daily(
+    connection: Connection, last: date, days: int, factory_id: UUID | None = None
+) -> list[Day]:
+    """The `days` UTC days up to and with `last`, the newest first; those without scans too. Of one
+    factory's products where one is given, else of all scans.
+    """
+    rows = await connection.fetch(DAYS, last, days, factory_id)
+    return [Day(**dict(row)) for row in rows]
 
 
 async def differences(connection: Connection, since: date = date.min) -> list[Difference]:
