@@ -16,7 +16,7 @@ import structlog
 from aiohttp.web import Request, Response
 
 from producers.factory_access import authenticated, calling_factory
-from voketag import events, identifiers, notices
+from voketag import events, identifiers, standing
 from voketag.batches import submission
 from voketag.batches.answers import Batch, BatchPage, BatchReceipt
 from voketag.batches.submission import CheckedBatch, ListQuery, NewBatch, NewBatchBody, Recall
@@ -238,14 +238,7 @@ async def recall_batch(wires: Wires, request: Request) -> Response:
     factory_id = await calling_factory(wires, request)
     batch_id = path_id(request)
     reason = submission.check_reason(await read_body(request, _recall))
-    async with wires.database.connection() as connection:
-        await batches.recall(connection, factory_id, batch_id, reason)
-        batch = await batches.view(connection, factory_id, batch_id)
-    if batch is None or batch.recalled_at is None:
+    batch = await standing.recall(wires, batch_id, reason, factory_id=factory_id)
+    if batch is None:
         raise not_found()
-    await wires.intake.recall(batch_id)
-    await batch_cache.forget(wires.streams.redis, [batch_id])
-    detail = {"reason": batch.recall_reason}
-    notice = notices.of_batch("batch.recalled", batch_id, factory_id, batch.recalled_at, detail)
-    await wires.streams.publish(events.NOTICES, events.encode(notice))
     return json_response(batch)

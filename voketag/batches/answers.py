@@ -62,6 +62,19 @@ class BatchPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+class NamedBatch(Batch, frozen=True):
+    """A batch as the people of the brand see it: with the name of its factory."""
+
+    factory_name: str
+
+
+class NamedBatchPage(msgspec.Struct, frozen=True):
+    """Some batches of any factory, the newest first, and the cursor of the page after them."""
+
+    batches: tuple[NamedBatch, ...]
+    next_cursor: str | None
+
+
 class ProductLine(msgspec.Struct, frozen=True):
     """One product of an export: what a printer or a tag writer needs."""
 

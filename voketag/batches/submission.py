@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal, cast
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -99,6 +100,12 @@ class ListQuery(msgspec.Struct, frozen=True):
     created_after: Annotated[str, Meta(extra_json_schema={"format": "date-time"})] | None = None
     limit: Annotated[int, Meta(ge=1, le=LIST_MAX)] = LIST_DEFAULT
     cursor: Annotated[str, Meta(description="next_cursor of the page before.")] | None = None
+
+
+class NamedListQuery(ListQuery, frozen=True):
+    """The query of GET /v1/batches where those of every factory are listed."""
+
+    factory_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
