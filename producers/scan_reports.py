@@ -10,7 +10,6 @@ from aiohttp import web
 from msgspec import UNSET
 
 from producers.callers import Caller, Callers
-from producers.scan_requests import ReportAnswer, ReportRequest
 from voketag import identifiers
 from voketag.errors import InvalidField
 from voketag.http.problems import Problem
@@ -19,6 +18,8 @@ from voketag.http.routes import json_response
 from voketag.process import Wires
 from voketag.records import reports, scans
 from voketag.records.known_products import products_for_scans
+from voketag.scans.answers import ReportAnswer
+from voketag.scans.requests import ReportRequest
 
 _decoder = msgspec.json.Decoder(ReportRequest)
 
@@ -31,12 +32,16 @@ class Reports:
         self._callers = callers
 
     async def post_report(self, request: web.Request) -> web.Response:
-        """Take a report. The signal is set first: setting it twice counts once, and the same
-        report is stored once a day, so that a caller who tries again after a failure changes
-        nothing.
-        """
+        """Take a report of an app, or of the page's script."""
         body = await read_body(request, _decoder)
         _check(body)
+        return json_response(ReportAnswer(await self.take(body, request)), 202)
+
+    async def take(self, body: ReportRequest, request: web.Request) -> UUID:
+        """Store a report and give its id. The signal is set first: setting it twice counts once,
+        and the same report is stored once a day, so that a caller who tries again after a failure
+        changes nothing.
+        """
         now_ms = time.time_ns() // 1_000_000
         caller = self._callers.identify(request, None, now_ms)
         self._callers.note_report(caller, now_ms)
@@ -44,7 +49,7 @@ class Reports:
         if product_id is not None:
             await self._wires.intake.report(product_id, caller.address_hash)
         async with self._wires.database.connection() as connection:
-            report_id = await reports.insert_report(
+            return await reports.insert_report(
                 connection,
                 identifiers.new_id(),
                 product_id,
@@ -54,7 +59,6 @@ class Reports:
                 body.email,
                 bytes.fromhex(caller.address_hash),
             )
-        return json_response(ReportAnswer(report_id), 202)
 
     async def _reported_product(
         self, body: ReportRequest, caller: Caller, now_ms: int

@@ -27,6 +27,7 @@ WIRES = {
     "chain.client",
     "chain.rpc",
     "chain.signing",
+    "client",
     "geo",
     "http",
     "records",

@@ -243,6 +243,11 @@ def snapshot() -> bytes:
     return msgspec.json.encode(samples)
 
 
+def samples_of(data: bytes) -> list[Sample]:
+    """The samples of a snapshot: each one's name, labels and value."""
+    return _samples.decode(data)
+
+
 def exposition() -> bytes:
     """This process's own metrics in the Prometheus text format."""
     return generate_latest(REGISTRY)
@@ -271,7 +276,7 @@ class _Merged:
     def collect(self) -> Iterator[Metric]:
         samples: dict[str, list[Sample]] = {}
         for (process, boot_id), data in self._left.items():
-            for name, labels, value in _samples.decode(data):
+            for name, labels, value in samples_of(data):
                 labelled = {**labels, "process": process, "boot": boot_id}
                 samples.setdefault(name, []).append((name, labelled, value))
         of_system = _names_of_system()

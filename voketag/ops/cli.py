@@ -17,6 +17,7 @@ from voketag.ops.cli_dead import dead
 from voketag.ops.cli_streams import streams
 from voketag.ops.cli_tail import tail
 from voketag.ops.command import FAILED, carry_out, checked_formation, fail
+from voketag.roles import ROLES, Role
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,12 +50,12 @@ def run(demo: bool, formation: str | None) -> None:
     --formation goes before VOKETAG_FORMATION.
     """
     started_s = time.monotonic()
-    from voketag.ops.client import Client
+    from voketag.ops.clients import Clients
     from voketag.ops.run import run as run_all
     from voketag.ops.welcome import welcome
     from voketag.settings import Settings
 
-    async def when_ready(settings: Settings, api: Client, first: bool) -> None:
+    async def when_ready(settings: Settings, api: Clients, first: bool) -> None:
         await welcome(settings, api, first=first, with_demo=demo, started_s=started_s)
 
     asked = {} if formation is None else {"VOKETAG_FORMATION": formation}
@@ -122,6 +123,32 @@ def factory_create(name: str, email: str, as_json: bool) -> None:
     else:
         click.echo(f"factory_id  {factory_id}")
         click.echo(f"api_key     {key}")
+        click.echo("The key is not kept: it is shown this once.", err=True)
+
+
+@main.group()
+def operator() -> None:
+    """Operators: who may use ops, and with which role."""
+
+
+@operator.command("create")
+@click.argument("name")
+@click.argument("role", type=click.Choice(ROLES))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def operator_create(name: str, role: Role, as_json: bool) -> None:
+    """Create an operator called NAME; prints the id and the key to sign in with, this once.
+
+    A viewer reads what leads to no person, an analyst also reads and changes reports, an admin does
+    everything.
+    """
+    from voketag.ops.operators import create
+
+    operator_id, key = carry_out(create(os.environ, name, role))
+    if as_json:
+        click.echo(json.dumps({"operator_id": str(operator_id), "api_key": key}))
+    else:
+        click.echo(f"operator_id  {operator_id}")
+        click.echo(f"api_key      {key}")
         click.echo("The key is not kept: it is shown this once.", err=True)
 
 

@@ -18,15 +18,21 @@ from voketag.errors import VokeTagError
 from voketag.events import DEAD_SUFFIX
 from voketag.ops.instance import Instance
 from voketag.printable import visible
-from voketag.records import dead_letters as audit
+from voketag.records import audit
+from voketag.records import dead_letters as kept
 from voketag.records.database import Database
 from voketag.redis import dead_letters
 from voketag.redis.connection import connect
 from voketag.redis.dead_letters import DeadLetter
+from voketag.roles import COMMAND_LINE, Actor
 
 Action = Literal["redrive", "drop"]
 PAGE = 100
 WITHHELD = "[withheld]"
+_NOTED: Mapping[Action, audit.Action] = {
+    "redrive": "dead_letter.redrive",
+    "drop": "dead_letter.drop",
+}
 _PERSONAL = frozenset({"ip_hash", "fingerprint_hash", "location", "device"})
 
 
@@ -109,7 +115,7 @@ async def act_on_all(
     all_there = True
     try:
         for letter in chosen:
-            done = await act(redis, database, action, letter, reason, via="cli")
+            done = await act(redis, database, action, letter, reason, via="cli", actor=COMMAND_LINE)
             all_there = all_there and not done.gone
             if done.gone:
                 say(f"{letter.entry_id}  is not there any more: nothing was done")
@@ -129,14 +135,15 @@ async def act(
     letter: DeadLetter,
     reason: str | None,
     *,
-    via: audit.Door,
+    via: kept.Door,
+    actor: Actor,
 ) -> Done:
     """Put a dead letter back, or throw it away, having written that down.
 
     Where the reply was lost (Unavailable), it may have happened or not, and the row stays.
     """
-    async with database.connection() as connection:
-        audit_id = await audit.note(
+    async with database.transaction() as connection:
+        audit_id = await kept.note(
             connection,
             stream=letter.stream,
             entry_id=letter.entry_id,
@@ -145,6 +152,9 @@ async def act(
             event=preserved(letter.fields),
             via=via,
         )
+        target = f"{letter.stream} {letter.entry_id}"
+        detail = {"reason": reason}
+        await audit.note(connection, actor, _NOTED[action], target, detail, audit_id=audit_id)
     new_id, gone = None, False
     if action == "redrive":
         new_id = await dead_letters.redrive(redis, letter.stream, letter.entry_id)
@@ -152,7 +162,8 @@ async def act(
     else:
         gone = not await dead_letters.drop(redis, letter.stream, letter.entry_id)
     if gone:
-        async with database.connection() as connection:
+        async with database.transaction() as connection:
+            await kept.withdraw(connection, audit_id)
             await audit.withdraw(connection, audit_id)
     return Done(letter, new_id, gone)
 

@@ -41,7 +41,9 @@ LINE_TIMEOUT_S = 20.0
 async def test_help_names_every_command(tmp_path: Path) -> None:
     found = await voketag("--help", environ=environment(tmp_path))
     assert found.status == 0
-    for command in ("run", "demo", "migrate", "factory", "verify", "tail", "streams", "dead"):
+    for command in ("run", "demo", "migrate", "factory", "operator"):
+        assert f"\n  {command} " in found.out
+    for command in ("verify", "tail", "streams", "dead"):
         assert f"\n  {command} " in found.out
     assert (await voketag("--version", environ=environment(tmp_path))).status == 0
 
