@@ -26,9 +26,12 @@ export async function lookedAt() {
       else requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
-    const acted = (event) => event.isTrusted && resolve();
+    const acted = (event) => {
+      const inForm = event.target.closest?.("form"); // its own handler knows who pressed it
+      if (event.isTrusted && !inForm) resolve();
+    };
     for (const name of ["pointerdown", "keydown", "wheel"]) {
-      addEventListener(name, acted, { once: true, passive: true });
+      addEventListener(name, acted, { passive: true });
     }
   });
 }
