@@ -14,6 +14,7 @@ export const STEPS = [
  */
 export async function* verify(text, rpcUrl, registry) {
   let at = 0;
+  let key = "no_server";
   try {
     for await (const found of steps(text, rpcUrl, registry)) {
       yield { step: STEPS[at], ...found };
@@ -26,8 +27,8 @@ export async function* verify(text, rpcUrl, registry) {
     const state = known ? "failed" : "unchecked";
     yield { step: STEPS[at], state, key: said.key, values: said.values };
     at += 1;
+    key = "earlier";
   }
-  const key = rpcUrl || at < 4 ? "earlier" : "no_server";
   for (; at < STEPS.length; at += 1) yield { step: STEPS[at], state: "unchecked", key, values: {} };
 }
 
