@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from producers.page_words import Words
-from producers.scan_requests import HistoryAnswer, ProductAnswer, ScanAnswer
 from voketag.http.whole_page import Markup
 from voketag.risk.history import REMEMBERED_COUNTRIES
+from voketag.scans.answers import HistoryAnswer, ProductAnswer, ScanAnswer
 
 
 def result_slots(words: Words, answer: ScanAnswer) -> dict[str, str]:

@@ -21,11 +21,6 @@ from producers.product_look_ups import ProductLookUps
 from producers.scan_page import ScanPage
 from producers.scan_reports import Reports
 from producers.scan_requests import (
-    ReportAnswer,
-    ReportBody,
-    ScanAnswer,
-    ScanRecord,
-    ScanRequest,
     answer,
     answer_json,
     country_of,
@@ -50,6 +45,8 @@ from voketag.readiness import tell_ready
 from voketag.records import scans
 from voketag.records.database import Connection
 from voketag.redis.intake import REPLAY_WINDOW_S, Limited, Unknown, Used
+from voketag.scans.answers import ReportAnswer, ScanAnswer, ScanRecord
+from voketag.scans.requests import ReportBody, ScanRequest
 from voketag.settings import Settings
 from voketag.start_checks import checked
 from voketag.tasks import end

@@ -21,7 +21,6 @@ from producers.page_assets import language_of
 from producers.page_reports import fault_slots, report_slots
 from producers.page_templates import ScanTemplate
 from producers.page_words import Words
-from producers.scan_requests import ReportRequest, ScanAnswer, ScanRequest
 from voketag import identifiers
 from voketag.errors import InvalidField, Unavailable
 from voketag.events import ReportReason
@@ -30,6 +29,8 @@ from voketag.http.problems import Problem
 from voketag.http.protection import refuse_other_sites
 from voketag.http.requests import read_form
 from voketag.http.routes import Route
+from voketag.scans.answers import ScanAnswer
+from voketag.scans.requests import ReportRequest, ScanRequest
 
 FORM_MAX_BYTES = 32 * 1024  # 2,000 characters of a description take 12 bytes each at most
 

@@ -10,7 +10,6 @@ from aiohttp import web
 from msgspec import UNSET
 
 from producers.callers import Caller, Callers
-from producers.scan_requests import ReportAnswer, ReportRequest
 from voketag import identifiers
 from voketag.errors import InvalidField
 from voketag.http.problems import Problem
@@ -19,6 +18,8 @@ from voketag.http.routes import json_response
 from voketag.process import Wires
 from voketag.records import reports, scans
 from voketag.records.known_products import products_for_scans
+from voketag.scans.answers import ReportAnswer
+from voketag.scans.requests import ReportRequest
 
 _decoder = msgspec.json.Decoder(ReportRequest)
 

@@ -74,7 +74,8 @@ async def place_on(redis_url: str, database_url: str, **changed: str) -> AsyncIt
         listening(app, settings, 0) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
-        yield Place(Phone(session, wires), f"http://127.0.0.1:{port}")
+        url = f"http://127.0.0.1:{port}"
+        yield Place(Phone(session, wires, url), url)
 
 
 @contextlib.asynccontextmanager

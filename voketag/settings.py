@@ -46,6 +46,7 @@ class Settings:
     scan_rate_limit: int
     batch_rate_limit: int
     key_guess_limit: int
+    session_s: int
     connections_max: int
     trusted_proxies: tuple[Network, ...]
     shards: int
@@ -102,6 +103,7 @@ def _ways(reader: _Reader) -> dict[str, object]:
         "scan_rate_limit": reader.number("SCAN_RATE_LIMIT", "60", 0, 10_000_000),
         "batch_rate_limit": reader.number("BATCH_RATE_LIMIT", "1200", 0, 10_000_000),
         "key_guess_limit": reader.number("KEY_GUESS_LIMIT", "600", 0, 10_000_000),
+        "session_s": reader.number("SESSION_S", "28800", 60, 604_800),
         "shards": reader.number("SHARDS", "2", 1, 256),
         "formation": reader.checked("FORMATION", "", read_formation),
         "retention_months": reader.number("RETENTION_MONTHS", "13", 1, 1200),

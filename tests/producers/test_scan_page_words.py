@@ -12,7 +12,6 @@ from playwright.async_api import Page
 
 from producers.page_answers import result_slots
 from producers.page_words import LANGUAGES, read_words
-from producers.scan_requests import HistoryAnswer, ProductAnswer, RiskAnswer, ScanAnswer
 from tests.browser import DESKTOP, PHONE, chromium, violations
 from tests.factory_floor import store_product, token_of
 from tests.servers import Servers
@@ -30,6 +29,7 @@ from tests.visitors import (
 from voketag import identifiers
 from voketag.events import Reason
 from voketag.risk.history import REMEMBERED_COUNTRIES
+from voketag.scans.answers import HistoryAnswer, ProductAnswer, RiskAnswer, ScanAnswer
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

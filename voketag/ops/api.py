@@ -15,8 +15,19 @@ from voketag.errors import Unavailable
 from voketag.figures import left_in_redis
 from voketag.http.guesses import GUESSES, Guesses
 from voketag.http.server import application, serve
-from voketag.ops import api_dead, api_factories, api_figures, api_reports, dashboard, live
+from voketag.ops import (
+    api_audit,
+    api_dead,
+    api_factories,
+    api_figures,
+    api_operators,
+    api_reports,
+    api_session,
+    live,
+    pages,
+)
 from voketag.ops.access import guarded
+from voketag.ops.callers import Callers
 from voketag.ops.stream_metrics import show, show_lag, show_processes
 from voketag.ownership import LEASE_MS
 from voketag.process import Wires, open_wires
@@ -37,20 +48,23 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
         await wires.streams.ping()
         await wires.database.ping()
 
-    watched = live.Live(wires)
+    watched, callers = live.Live(wires), Callers(wires)
     table = [
+        *api_session.routes(callers),
+        *api_operators.routes(wires),
+        *api_audit.routes(wires),
         *api_factories.routes(wires),
         *api_figures.routes(wires),
         *api_reports.routes(wires),
         *api_dead.routes(wires),
         *live.routes(watched),
-        *dashboard.routes(),
+        *pages.routes(),
     ]
-    key = wires.settings.admin_key
+    watched.start()
     try:
         app = application(
             "VokeTag ops",
-            [guarded(route, key) for route in table],
+            [guarded(route, callers) for route in table],
             ready,
             partial(read_metrics, wires),
         )

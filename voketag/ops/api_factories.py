@@ -12,18 +12,33 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from voketag.administration import (
+    Factory,
+    FactoryPage,
+    NewFactoryAnswer,
+    NewKeyAnswer,
+)
 from voketag.cursors import cursor_after, read_cursor
 from voketag.errors import Conflict, InvalidField
 from voketag.http.problems import Problem, not_found
 from voketag.http.requests import path_id, read_body, read_query
 from voketag.http.routes import Route, json_response
-from voketag.ops.factories import EMAIL_MAX_CHARACTERS, EMAIL_PATTERN, NAME_MAX_CHARACTERS, check
+from voketag.ops.access import actor_of
+from voketag.ops.factories import (
+    EMAIL_MAX_CHARACTERS,
+    EMAIL_PATTERN,
+    NAME_MAX_CHARACTERS,
+    add,
+    check,
+)
 from voketag.printable import PRINTABLE_PATTERN
 from voketag.process import Wires
-from voketag.records import factories
+from voketag.records import audit, factories
+from voketag.roles import allows
 
 LIST_MAX = 1000
 LIST_DEFAULT = 100
+EXAMPLE_END = "2100-01-01T00:00:00Z"
 KEY_LIFE_MAX = timedelta(days=36_525)
 
 
@@ -33,6 +48,7 @@ class NewFactory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[
         str,
         Meta(
+            examples=["Acme Shoes"],
             min_length=1,
             max_length=NAME_MAX_CHARACTERS,
             extra_json_schema={"pattern": PRINTABLE_PATTERN},
@@ -40,56 +56,25 @@ class NewFactory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
     email: Annotated[
         str,
-        Meta(max_length=EMAIL_MAX_CHARACTERS, extra_json_schema={"pattern": EMAIL_PATTERN}),
+        Meta(
+            description="Of one factory alone, whatever the case of letters.",
+            examples=["erp@acme.example"],
+            max_length=EMAIL_MAX_CHARACTERS,
+            extra_json_schema={"pattern": EMAIL_PATTERN},
+        ),
     ]
-
-
-class NewFactoryAnswer(msgspec.Struct, frozen=True):
-    """A factory was made; its key is shown this once."""
-
-    factory_id: UUID
-    api_key: str
 
 
 class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /v1/factories/{id}/keys; without an end the key is valid until revoked."""
 
-    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
-
-
-class NewKeyAnswer(msgspec.Struct, frozen=True):
-    """A key was made; it is shown this once."""
-
-    key_id: UUID
-    api_key: str
-    expires_at: datetime | None
-
-
-class Key(msgspec.Struct, frozen=True):
-    """What is known of a key: its first characters, and since and until when it is valid."""
-
-    key_id: UUID
-    prefix: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-
-
-class Factory(msgspec.Struct, frozen=True):
-    """A factory and its keys, the oldest first."""
-
-    factory_id: UUID
-    name: str
-    email: str
-    created_at: datetime
-    keys: tuple[Key, ...]
-
-
-class FactoryPage(msgspec.Struct, frozen=True):
-    """Some factories, the oldest first, and the cursor of the page after them."""
-
-    factories: tuple[Factory, ...]
-    next_cursor: str | None
+    expires_at: (
+        Annotated[
+            datetime,
+            Meta(tz=True, description="Within the next 100 years.", examples=[EXAMPLE_END]),
+        ]
+        | None
+    ) = None
 
 
 class PageQuery(msgspec.Struct, frozen=True):
@@ -114,8 +99,8 @@ class Factories:
         new = await read_body(request, _new_factory)
         check(new.name, new.email)
         try:
-            async with self._wires.database.connection() as connection:
-                factory_id, key = await factories.create_factory(connection, new.name, new.email)
+            async with self._wires.database.transaction() as connection:
+                factory_id, key = await add(connection, actor_of(request), new.name, new.email)
         except Conflict as error:
             raise Problem(409, "email_used", str(error)) from None
         location = {"Location": f"/v1/factories/{factory_id}"}
@@ -129,7 +114,7 @@ class Factories:
             found = await factories.list_factories(connection, limit=query.limit + 1, after=after)
         shown = found[: query.limit]
         cursor = cursor_after(shown[-1].factory_id) if len(found) > query.limit else None
-        return json_response(FactoryPage(tuple(map(_shown, shown)), cursor))
+        return json_response(FactoryPage(tuple(_shown(one, request) for one in shown), cursor))
 
     async def get(self, request: web.Request) -> web.Response:
         """One factory: the first of those from its id on."""
@@ -139,24 +124,31 @@ class Factories:
             found = await factories.list_factories(connection, limit=1, after=before)
         if not found or found[0].factory_id != factory_id:
             raise not_found("There is no factory with this id.")
-        return json_response(_shown(found[0]))
+        return json_response(_shown(found[0], request))
 
     async def add_key(self, request: web.Request) -> web.Response:
         """One more key for a factory."""
         factory_id = path_id(request)
         new = await read_body(request, _new_key) if request.can_read_body else NewKey()
         expires_at = _checked_end(new.expires_at, datetime.now(UTC))
-        async with self._wires.database.connection() as connection:
+        async with self._wires.database.transaction() as connection:
             made = await factories.add_key(connection, factory_id, expires_at)
-        if made is None:
-            raise not_found("There is no factory with this id.")
+            if made is None:
+                raise not_found("There is no factory with this id.")
+            detail = {"factory_id": factory_id, "expires_at": expires_at}
+            await audit.note(connection, actor_of(request), "key.create", made[0], detail)
         return json_response(NewKeyAnswer(*made, expires_at), 201)
 
     async def revoke_key(self, request: web.Request) -> web.Response:
         """Make a key unusable from now on."""
-        async with self._wires.database.connection() as connection:
-            if not await factories.revoke_key(connection, path_id(request)):
+        key_id = path_id(request)
+        async with self._wires.database.transaction() as connection:
+            revoked = await factories.revoke_key(connection, key_id)
+            if revoked is None:
                 raise not_found("There is no key with this id.")
+            if not revoked.before:
+                detail = {"factory_id": revoked.factory_id}
+                await audit.note(connection, actor_of(request), "key.revoke", key_id, detail)
         return web.Response(status=204)
 
 
@@ -168,14 +160,17 @@ def _checked_end(expires_at: datetime | None, now: datetime) -> datetime | None:
     return expires_at.astimezone(UTC)
 
 
-def _shown(factory: factories.Factory) -> Factory:
-    return msgspec.convert(asdict(factory), Factory)
+def _shown(factory: factories.Factory, request: web.Request) -> Factory:
+    known = asdict(factory)
+    if not allows(actor_of(request).role, "analyst"):
+        known["email"] = None
+    return msgspec.convert(known, Factory)
 
 
 def routes(wires: Wires) -> list[Route]:
     """The routes of factories and keys."""
     over = Factories(wires)
-    admin = partial(Route, security="admin")
+    admin, viewer = partial(Route, security="admin"), partial(Route, security="viewer")
     return [
         admin(
             "POST",
@@ -186,7 +181,7 @@ def routes(wires: Wires) -> list[Route]:
             body=NewFactory,
             problems=(409,),
         ),
-        admin(
+        viewer(
             "GET",
             "/v1/factories",
             over.list,
@@ -194,7 +189,7 @@ def routes(wires: Wires) -> list[Route]:
             {200: FactoryPage},
             query=PageQuery,
         ),
-        admin("GET", "/v1/factories/{id}", over.get, "One factory", {200: Factory}),
+        viewer("GET", "/v1/factories/{id}", over.get, "One factory", {200: Factory}),
         admin(
             "POST",
             "/v1/factories/{id}/keys",

@@ -14,8 +14,9 @@ from voketag.errors import InvalidField
 from voketag.http.problems import not_found
 from voketag.http.requests import path_id, read_body, read_query
 from voketag.http.routes import Route, json_response
+from voketag.ops.access import actor_of
 from voketag.process import Wires
-from voketag.records import reports
+from voketag.records import audit, reports
 from voketag.records.reports import Report, Status
 
 LIST_MAX = 1000
@@ -86,6 +87,7 @@ class Reports:
         _check(change)
         standing = None
         async with self._wires.database.transaction() as connection:
+            before = await reports.status_locked(connection, report_id)
             report = await reports.change_report(
                 connection,
                 report_id,
@@ -95,6 +97,11 @@ class Reports:
             )
             if report is None:
                 raise not_found("There is no report with this id.")
+            detail = {
+                "status": {"from": before, "to": report.status},
+                "note_given": change.note is not UNSET,
+            }
+            await audit.note(connection, actor_of(request), "report.change", report_id, detail)
             if change.status is not UNSET and report.product_id is not None:
                 standing = await reports.standing_of(connection, report.product_id)
         if standing is not None:
@@ -129,7 +136,7 @@ def routes(wires: Wires) -> list[Route]:
             "List reports of people",
             {200: ReportPage},
             query=ReportQuery,
-            security="admin",
+            security="analyst",
         ),
         Route(
             "PATCH",
@@ -138,6 +145,6 @@ def routes(wires: Wires) -> list[Route]:
             "Set a report's status or note",
             {200: Report},
             body=ReportChangeBody,
-            security="admin",
+            security="analyst",
         ),
     ]

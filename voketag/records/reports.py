@@ -109,6 +109,14 @@ async def list_reports(
     return [_report(row) for row in rows]
 
 
+async def status_locked(connection: Connection, report_id: UUID) -> Status | None:
+    """A report's status, which nobody else changes until this transaction ends."""
+    status: Status | None = await connection.fetchval(
+        "SELECT status FROM fraud_reports WHERE report_id = $1 FOR UPDATE", report_id
+    )
+    return status
+
+
 async def change_report(
     connection: Connection,
     report_id: UUID,
