@@ -11,6 +11,7 @@ from playwright.async_api import Browser, ConsoleMessage, Dialog, Page
 
 from tests.administration import Admin, operator
 from tests.browser import DESKTOP
+from voketag import identifiers
 
 DEADLINE_MS = 20_000
 
@@ -48,7 +49,7 @@ async def desk(
     browser: Browser, admin: Admin, role: str = "admin", name: str = "", **context: Any
 ) -> AsyncIterator[Desk]:
     """A new operator of this role at a desk; at its end there is no complaint left."""
-    someone, _ = await operator(admin, role, name)
+    someone, _ = await operator(admin, role, name or f"{role} {identifiers.new_text()}")
     key = someone.headers["Authorization"].removeprefix("Bearer ")
     opened = await browser.new_context(**(DESKTOP | context), locale="en-GB")
     opened.set_default_timeout(DEADLINE_MS)

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from playwright.async_api import Download, Page, expect
+from playwright.async_api import Page, expect
 
 from tests.administration import Admin, admin_on
 from tests.browser import PHONE, chromium
@@ -48,9 +48,8 @@ async def table_of(page: Page) -> list[list[str]]:
     return found[::-1]
 
 
-async def rows_of(download: Download) -> list[dict[str, str]]:
-    text = Path(await download.path()).read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
+def rows_of(file: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
 
 
 def as_shown(row: dict[str, str]) -> list[str]:
@@ -85,7 +84,7 @@ async def test_the_file_is_what_the_table_shows(admin: Admin) -> None:
             ).to_have_count(days)
             async with page.expect_download() as download:
                 await page.get_by_role("link", name="Download CSV").click()
-            file = await rows_of(await download.value)
+            file = rows_of(await (await download.value).path())
             assert [as_shown(row) for row in file] == await table_of(page)
             expected = {"": 1 + 3 + 90 + 6 + 1236 + 4 - 4, first: 1237 + 6}[factory_id]
             assert sum(int(row["scans"]) for row in file) == expected
@@ -99,7 +98,7 @@ async def test_charts_are_drawn_and_follow_the_pointer(admin: Admin) -> None:
     await keep(admin, today, factory_id, 1200, 30, 7, 1, 0)
     async with chromium() as browser:
         for device in ({}, PHONE):
-            async with desk(browser, admin, "viewer", f"on {len(device)}", **device) as at:
+            async with desk(browser, admin, "viewer", **device) as at:
                 page = await at.open("/statistics")
                 chart = page.get_by_role("img", name="Scans by verdict.")
                 await expect(chart.locator("canvas")).to_be_visible()
