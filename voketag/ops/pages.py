@@ -39,8 +39,8 @@ CENTRES = PREFIX + "countries.json"
 
 def files() -> list[Path]:
     """The files that pages are made of, those of the charts among them."""
-    own = sorted(file for file in FOLDER.iterdir() if file.suffix in (".css", ".js", ".svg"))
-    return own + [packaged("uplot", "dist", name) for name in ("uPlot.esm.js", "uPlot.min.css")]
+    ours = sorted(file for file in FOLDER.iterdir() if file.suffix in (".css", ".js", ".svg"))
+    return [*ours, *(packaged("uplot", "dist", name) for name in ("uPlot.esm.js", "uPlot.min.css"))]
 
 
 async def centres(_: web.Request) -> web.Response:

@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { notice } from "./badges.js";
 import { byId, element, replace } from "./dom.js";
 import { choice, filters, latest, query } from "./filters.js";
-import { moment } from "./format.js";
+import { moment, short } from "./format.js";
 import { card, nothing } from "./layout.js";
 import { run } from "./page.js";
 import { closed } from "./roles.js";
@@ -31,7 +31,12 @@ const COLUMNS = [
     label: "Who",
     tight: true,
     cell: (entry) =>
-      element("span", { class: "named" }, entry.actor, element("span", { class: "soft small" }, entry.role)),
+      element(
+        "span",
+        { class: "named" },
+        entry.actor,
+        element("span", { class: "soft small" }, entry.role),
+      ),
   },
   { label: "Did what", tight: true, cell: (entry) => ACTIONS[entry.action]?.[0] ?? entry.action },
   { label: "To what", tight: true, cell: target },
@@ -46,9 +51,18 @@ run(async (session) => {
   const controls = [
     {
       label: "Who",
-      control: element("input", { id: "actor", name: "actor", type: "search", autocomplete: "off", placeholder: "The whole name" }),
+      control: element("input", {
+        id: "actor",
+        name: "actor",
+        type: "search",
+        autocomplete: "off",
+        placeholder: "The whole name",
+      }),
     },
-    { label: "Did what", control: choice("action", [["", "Anything"], ...actions], "", { name: "action" }) },
+    {
+      label: "Did what",
+      control: choice("action", [["", "Anything"], ...actions], "", { name: "action" }),
+    },
   ];
   replace(byId("content"), filters(controls, show), element("div", { id: "list", class: "stack" }));
   await show();
@@ -66,7 +80,10 @@ async function entries(signal) {
         empty:
           actor || action
             ? nothing("Nothing like this was done.", "Clear the filters to see everything.")
-            : nothing("Nothing was changed yet.", "Every change made here or with the command line will be a line."),
+            : nothing(
+                "Nothing was changed yet.",
+                "Every change made here or with the command line will be a line.",
+              ),
       }),
     }),
     pager(page.next_cursor),
@@ -75,7 +92,7 @@ async function entries(signal) {
 
 function target(entry) {
   const place = ACTIONS[entry.action]?.[1];
-  const shown = element("span", { class: "mono small" }, entry.target);
+  const shown = short(entry.target);
   return place ? element("a", { href: place + encodeURIComponent(entry.target) }, shown) : shown;
 }
 
@@ -87,13 +104,18 @@ function detail(told) {
     "span",
     { class: "details" },
     parts.map(([name, value]) =>
-      element("span", {}, element("span", { class: "soft" }, `${name.replaceAll("_", " ")} `), worded(name, value)),
+      element(
+        "span",
+        {},
+        element("span", { class: "soft" }, `${name.replaceAll("_", " ")} `),
+        worded(name, value),
+      ),
     ),
   );
 }
 
 function worded(name, value) {
-  if (name === "factory_id") return element("a", { class: "mono small", href: path`/factories/${value}` }, value);
+  if (name === "factory_id") return element("a", { href: path`/factories/${value}` }, short(value));
   if (value && typeof value === "object" && "from" in value && "to" in value)
     return `${state(value.from)} → ${state(value.to)}`;
   if (value === true) return "yes";

@@ -46,7 +46,7 @@ function draw(session, batch, show) {
 }
 
 function recallButton(session, batch, show) {
-  return guarded(session, "analyst", {
+  return guarded(session, "admin", {
     label: "Recall…",
     does: "recall a batch",
     class: "danger",
@@ -89,7 +89,7 @@ function onTheChain(batch) {
       ["Merkle root", copyable(batch.merkle_root, "the Merkle root")],
       ["Anchored root", copyable(anchor.root, "the anchored root")],
       ["Transaction", copyable(anchor.tx_hash, "the transaction's hash")],
-      ["Block", number(anchor.block_number)],
+      ["Block", text(anchor.block_number && number(anchor.block_number))],
       ["Block hash", copyable(anchor.block_hash, "the block's hash")],
       ["Contract", copyable(anchor.contract, "the contract's address")],
       ["Chain id", text(anchor.chain_id)],
@@ -106,16 +106,22 @@ function products(batch) {
       element(
         "form",
         { class: "bar", action: "/products", role: "search" },
-        element("label", { for: "q" }, "Find a product of it"),
+        element("label", { for: "q" }, "Find one of them"),
+        element("input", { type: "hidden", name: "batch_id", value: batch.batch_id }),
         element("input", {
           id: "q",
           name: "q",
           type: "search",
+          class: "wide",
           required: true,
           placeholder: "Serial, product id, token or URL",
         }),
         element("button", { type: "submit" }, "Find"),
-        element("span", { class: "soft small" }, "Its page has the score, the scans and the proof."),
+        element(
+          "span",
+          { class: "soft small" },
+          "Its page has the score, the scans and the proof.",
+        ),
       ),
       element(
         "p",

@@ -28,12 +28,7 @@ export function steps(batch) {
     { class: "steps" },
     step("Accepted", "done", moment(batch.created_at), "The factory has its answer."),
     stored
-      ? step(
-          "Stored",
-          "done",
-          moment(batch.stored_at),
-          ["Merkle root ", short(batch.merkle_root)],
-        )
+      ? step("Stored", "done", moment(batch.stored_at), ["Merkle root ", short(batch.merkle_root)])
       : step(
           "Stored",
           batch.status === "failed" ? "failed" : "now",
@@ -42,12 +37,21 @@ export function steps(batch) {
             ? "Its products could not be made; the factory was told why."
             : "Its products are being made.",
         ),
-    step("Anchored", inBlock ? "done" : stored ? "now" : "later", inBlock ? anchored(anchor) : null, wayOf(anchor, stored)),
+    step(
+      "Anchored",
+      inBlock ? "done" : stored ? "now" : "later",
+      inBlock ? anchored(anchor) : null,
+      wayOf(anchor, stored),
+    ),
     step(
       "Final",
       final ? "done" : inBlock ? "now" : "later",
       final ? moment(batch.completed_at) : null,
-      final ? "Confirmed: it cannot be undone." : inBlock ? confirming(anchor) : "Once its block is deep enough.",
+      final
+        ? "Confirmed: it cannot be undone."
+        : inBlock
+          ? confirming(anchor)
+          : "Once its block is deep enough.",
     ),
   );
 }
@@ -69,7 +73,7 @@ function step(name, stands, at, ...said) {
 }
 
 function anchored(anchor) {
-  return none(anchor.anchored_at) ? `in block ${number(anchor.block_number)}` : moment(anchor.anchored_at);
+  return none(anchor.anchored_at) ? null : moment(anchor.anchored_at);
 }
 
 function wayOf(anchor, stored) {

@@ -17,18 +17,26 @@ const cursors = uPlot.sync("days"); // one day is pointed at in all charts of a 
 /**
  * A chart with its legend, which tells the values of the day that is pointed at.
  * @param {string} name @param {string[]} days ISO dates, the oldest first @param {Series[]} series
- * @param {{stacked?: boolean, shown: (value: number | null) => string, max?: number}} options
- *   `stacked`: bars on one another, else lines; `max`: where the scale ends
+ * @param {{stacked?: boolean, shown: (value: number | null) => string, least?: number}} options
+ *   `stacked`: bars on one another, else lines; `least`: the scale goes to this or further
  */
-export function dayChart(name, days, series, { stacked = false, shown, max }) {
-  const canvas = element("div", { class: "chart", role: "img", "aria-label": `${name}. The table below has the same figures.` });
+export function dayChart(name, days, series, { stacked = false, shown, least = 4 }) {
+  const canvas = element("div", {
+    class: "chart",
+    role: "img",
+    "aria-label": `${name}. The table below has the same figures.`,
+  });
   const legend = element("ul", { class: "legend" });
   const figure = element("figure", { class: "chart-figure" }, legend, canvas);
   let plot = null;
   const tell = (at) => replace(legend, legendOf(days, series, at, shown));
   const draw = () => {
     plot?.destroy();
-    plot = new uPlot(options(canvas.clientWidth, series, { stacked, max, tell }), data(days, series, stacked), canvas);
+    plot = new uPlot(
+      options(canvas.clientWidth, series, { stacked, least, tell }),
+      data(days, series, stacked),
+      canvas,
+    );
   };
   new ResizeObserver(() => {
     if (plot === null) draw();
@@ -48,7 +56,7 @@ function data(days, series, stacked) {
   return [at, ...stacks.reverse()]; // the highest first: the next one is drawn over its foot
 }
 
-function options(width, series, { stacked, max, tell }) {
+function options(width, series, { stacked, least, tell }) {
   const drawn = stacked ? [...series].reverse() : series;
   const axis = {
     stroke: styled("--soft"),
@@ -62,13 +70,24 @@ function options(width, series, { stacked, max, tell }) {
     padding: [8, 4, 0, 0],
     legend: { show: false },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-    cursor: { y: false, drag: { x: false, y: false }, points: { show: !stacked }, sync: { key: cursors.key } },
+    cursor: {
+      y: false,
+      drag: { x: false, y: false },
+      points: { show: !stacked },
+      sync: { key: cursors.key },
+    },
     scales: {
       x: { time: true, range: (_, low, high) => [low - 43_200, high + 43_200] },
-      y: { range: (_, __, high) => [0, max ?? Math.max(4, (high ?? 0) * 1.08)] },
+      y: { range: (_, __, high) => [0, Math.max(least, (high ?? 0) * 1.08)] },
     },
     axes: [
-      { ...axis, size: 28, grid: { show: false }, values: (_, ticks) => ticks.map(dayOfTick), incrs: [1, 2, 7, 14, 28].map((n) => n * 86_400) },
+      {
+        ...axis,
+        size: 24,
+        grid: { show: false },
+        values: (_, ticks) => ticks.map(dayOfTick),
+        incrs: [1, 2, 7, 14, 28].map((n) => n * 86_400),
+      },
       { ...axis, size: 46, values: (_, ticks) => ticks.map((tick) => compact(tick)) },
     ],
     series: [{}, ...drawn.map((one) => seriesOf(one, stacked))],
@@ -96,7 +115,9 @@ function filled({ colour, fill = "solid" }, scale) {
   const size = 8 * scale;
   const tile = element("canvas", { width: size, height: size });
   const pen = tile.getContext("2d");
-  pen.globalAlpha = 0.35;
+  pen.fillStyle = styled("--surface"); // what lies below does not shine through
+  pen.fillRect(0, 0, size, size);
+  pen.globalAlpha = 0.3;
   pen.fillStyle = strong;
   pen.fillRect(0, 0, size, size);
   pen.globalAlpha = 1;
@@ -118,7 +139,7 @@ function filled({ colour, fill = "solid" }, scale) {
 function legendOf(days, series, at, shown) {
   const one = at === null || at === undefined ? null : days[at];
   return [
-    element("li", { class: "legend-day" }, one ? day(one) : "Point at a day to read it"),
+    element("li", { class: "legend-day" }, one ? day(one) : `${days.length} days`),
     series.map((line) =>
       element(
         "li",
@@ -140,7 +161,11 @@ function swatch(line) {
 }
 
 function dayOfTick(seconds) {
-  return new Date(seconds * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+  return new Date(seconds * 1000).toLocaleDateString("en-GB", {
+    day: "numeric",
+    month: "short",
+    timeZone: "UTC",
+  });
 }
 
 function styled(property) {

@@ -9,12 +9,13 @@ import { icon } from "./icons.js";
  * @param {string} text @param {string} name what it is, read aloud @param {string} [kind] of button
  */
 export function copyButton(text, name, kind = "plain") {
-  const label = element("span", { class: "small" }, "Copy");
+  const label = element("span", { class: "small" }, kind === "plain" ? "" : "Copy");
   return element(
     "button",
     {
       type: "button",
       class: `copy ${kind}`.trim(),
+      title: `Copy ${name}`,
       "aria-label": `Copy ${name}`,
       onclick: async (event) => {
         const button = event.currentTarget;
@@ -30,8 +31,7 @@ export function copyButton(text, name, kind = "plain") {
 
 /** A long value that breaks where it must, with a button that copies it. @param {string | null} text @param {string} name */
 export function copyable(text, name) {
-  if (text === null || text === undefined)
-    return element("span", { class: "unknown" }, "unknown");
+  if (text === null || text === undefined) return element("span", { class: "unknown" }, "unknown");
   return element(
     "span",
     { class: "copyable" },

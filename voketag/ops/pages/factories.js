@@ -17,10 +17,12 @@ const COLUMNS = [
   {
     label: "Factory",
     head: true,
-    cell: (factory) =>
-      element("a", { href: path`/factories/${factory.factory_id}` }, factory.name),
+    cell: (factory) => element("a", { href: path`/factories/${factory.factory_id}` }, factory.name),
   },
-  { label: "E-mail", cell: (factory) => factory.email ?? element("span", { class: "soft" }, "not shown to a viewer") },
+  {
+    label: "E-mail",
+    cell: (factory) => factory.email ?? element("span", { class: "soft" }, "not shown to a viewer"),
+  },
   {
     label: "Keys in use",
     n: true,
@@ -55,8 +57,12 @@ run(async (session) => {
 });
 
 function batchesOf(factory) {
-  return element("a", { href: `/batches?${query({ factory_id: factory.factory_id })}` }, "Batches",
-    element("span", { class: "out-of-sight" }, ` of ${factory.name}`));
+  return element(
+    "a",
+    { href: `/batches?${query({ factory_id: factory.factory_id })}` },
+    "Batches",
+    element("span", { class: "out-of-sight" }, ` of ${factory.name}`),
+  );
 }
 
 async function create() {
@@ -65,11 +71,23 @@ async function create() {
     body: [
       field(
         "Name",
-        element("input", { id: "name", name: "name", required: true, maxlength: "200", autofocus: true }),
+        element("input", {
+          id: "name",
+          name: "name",
+          required: true,
+          maxlength: "200",
+          autofocus: true,
+        }),
       ),
       field(
         "E-mail",
-        element("input", { id: "email", name: "email", type: "email", required: true, maxlength: "254" }),
+        element("input", {
+          id: "email",
+          name: "email",
+          type: "email",
+          required: true,
+          maxlength: "254",
+        }),
         "Whom to write to about its batches. No two factories have the same.",
       ),
     ],

@@ -36,7 +36,8 @@ run(async (session) => {
           onclick: () => addKey(id, show),
         }),
         table: keysTable(factory.keys, session, show),
-        footer: "A key's first characters tell it from others. The key itself is nowhere but with the factory.",
+        footer:
+          "A key's first characters tell it from others. The key itself is nowhere but with the factory.",
       }),
       await batches(factory),
     );
@@ -45,9 +46,15 @@ run(async (session) => {
 });
 
 async function batches(factory) {
-  const { batches } = await get(`/v1/batches?${query({ factory_id: factory.factory_id, limit: "10" })}`);
+  const { batches } = await get(
+    `/v1/batches?${query({ factory_id: factory.factory_id, limit: "10" })}`,
+  );
   return card("Latest batches", {
-    end: element("a", { href: `/batches?${query({ factory_id: factory.factory_id })}` }, "All its batches"),
+    end: element(
+      "a",
+      { href: `/batches?${query({ factory_id: factory.factory_id })}` },
+      "All its batches",
+    ),
     table: table("Latest batches", batchColumns({ factory: false }), batches, {
       empty: nothing(
         "No batch yet.",

@@ -19,30 +19,31 @@ export function choice(id, options, chosen = "", attributes = {}) {
 /**
  * A bar of labelled controls. A control's name is its parameter; `show` is called when one changes,
  * and by the Clear button, which is there while anything is chosen.
- * @param {{label: string, control: any}[]} controls elements with a name
+ * @param {{label: string, control: any, usual?: string}[]} controls elements with a name; `usual` is
+ *   what stands there as long as the URL says nothing
  * @param {() => void} show
  */
 export function filters(controls, show) {
   const clear = element("button", { class: "plain", type: "button", onclick: cleared }, "Clear");
   const inputs = controls.map(({ control }) => control);
   const again = () => {
-    clear.hidden = inputs.every((input) => input.value === "");
+    clear.hidden = inputs.every((input) => asked(input.name) === "");
     show();
   };
   function cleared() {
-    for (const input of inputs) input.value = "";
+    for (const { control, usual = "" } of controls) control.value = usual;
     remember(Object.fromEntries([...inputs.map((input) => [input.name, null]), ["cursor", null]]));
     inputs[0].focus();
     again();
   }
-  for (const input of inputs) {
-    input.value = asked(input.name);
+  for (const { control: input, usual = "" } of controls) {
+    input.value = asked(input.name) || usual;
     input.addEventListener("change", () => {
       remember({ [input.name]: input.value.trim(), cursor: null });
       again();
     });
   }
-  clear.hidden = inputs.every((input) => input.value === "");
+  clear.hidden = inputs.every((input) => asked(input.name) === "");
   return element(
     "form",
     { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },

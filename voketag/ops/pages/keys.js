@@ -22,7 +22,11 @@ export function stateOf(key) {
  */
 export function keysTable(keys, session, changed) {
   const columns = [
-    { label: "Key", head: true, cell: (key) => element("span", { class: "mono" }, `${key.prefix}…`) },
+    {
+      label: "Key",
+      head: true,
+      cell: (key) => element("span", { class: "mono" }, `${key.prefix}…`),
+    },
     { label: "State", cell: (key) => status(stateOf(key)) },
     { label: "Made", cell: (key) => moment(key.created_at) },
     { label: "Ends", cell: (key) => ending(key) },
@@ -45,7 +49,12 @@ function ending(key) {
 function revokeButton(key, changed) {
   return element(
     "button",
-    { type: "button", class: "danger", "aria-label": `Revoke ${key.prefix}…`, onclick: () => revoke(key, changed) },
+    {
+      type: "button",
+      class: "danger",
+      "aria-label": `Revoke ${key.prefix}…`,
+      onclick: () => revoke(key, changed),
+    },
     "Revoke",
   );
 }
@@ -54,8 +63,13 @@ async function revoke(key, changed) {
   const done = await confirmed({
     title: "Revoke this key?",
     body: [
-      element("p", {}, "Key ", element("span", { class: "mono" }, `${key.prefix}…`),
-        " is refused from this moment on, and it cannot be brought back. What was pushed with it stays."),
+      element(
+        "p",
+        {},
+        "Key ",
+        element("span", { class: "mono" }, `${key.prefix}…`),
+        " is refused from this moment on, and it cannot be brought back. What was pushed with it stays.",
+      ),
     ],
     action: "Revoke key",
     danger: true,
@@ -73,7 +87,11 @@ export async function addKey(factoryId, changed) {
   const made = await confirmed({
     title: "New key",
     body: [
-      element("p", { class: "soft" }, "The other keys stay valid, so that an ERP can change over without a gap."),
+      element(
+        "p",
+        { class: "soft" },
+        "The other keys stay valid, so that an ERP can change over without a gap.",
+      ),
       field(
         "Last day (optional)",
         element("input", { id: "last-day", name: "last_day", type: "date", min: tomorrow }),
@@ -81,7 +99,8 @@ export async function addKey(factoryId, changed) {
       ),
     ],
     action: "Make key",
-    act: (form) => post(path`/v1/factories/${factoryId}/keys`, { expires_at: endOf(form.get("last_day")) }),
+    act: (form) =>
+      post(path`/v1/factories/${factoryId}/keys`, { expires_at: endOf(form.get("last_day")) }),
   });
   if (made === null) return;
   await shownOnce("A new key", made.api_key, "The ERP sends it as “Authorization: Bearer …”.");

@@ -24,13 +24,13 @@ export function card(title, { end, body, table, footer, class: kind = "" } = {})
   );
 }
 
-/** What is known, as names and values; a value that is left out is left out with its name. @param {[string, any][]} known */
+/** What is known, as names and values; what is no pair is left out. @param {any[]} known */
 export function facts(known) {
   return element(
     "dl",
     { class: "facts" },
     known
-      .filter(([, value]) => value !== undefined && value !== false)
+      .filter((one) => Array.isArray(one))
       .map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
   );
 }
@@ -70,7 +70,11 @@ export function crumbs(...places) {
       "ol",
       { class: "crumbs" },
       places.map(([word, href]) =>
-        element("li", {}, href ? element("a", { href }, word) : element("span", { "aria-current": "page" }, word)),
+        element(
+          "li",
+          {},
+          href ? element("a", { href }, word) : element("span", { "aria-current": "page" }, word),
+        ),
       ),
     ),
   );

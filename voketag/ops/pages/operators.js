@@ -15,9 +15,17 @@ import { closed } from "./roles.js";
 import { pager, table } from "./tables.js";
 
 const ROLES = [
-  ["viewer", "Viewer", "Sees everything but reports, personal data and the audit log. Changes nothing."],
-  ["analyst", "Analyst", "Also works on fraud reports and recalls batches."],
-  ["admin", "Admin", "Also makes factories, keys and operators, redrives dead letters, reads the audit log."],
+  [
+    "viewer",
+    "Viewer",
+    "Sees everything but reports, personal data and the audit log. Changes nothing.",
+  ],
+  ["analyst", "Analyst", "Also works on fraud reports and opens dead letters."],
+  [
+    "admin",
+    "Admin",
+    "Also recalls batches, makes factories, keys and operators, redrives dead letters, reads the audit log.",
+  ],
 ];
 
 run(async (session) => {
@@ -25,7 +33,11 @@ run(async (session) => {
   if (refused) return replace(byId("content"), refused);
   replace(
     byId("actions"),
-    element("button", { type: "button", class: "main", onclick: () => create(show) }, "New operator"),
+    element(
+      "button",
+      { type: "button", class: "main", onclick: () => create(show) },
+      "New operator",
+    ),
   );
   async function show() {
     const page = await get(`/v1/operators?${query({ limit: "100", cursor: asked("cursor") })}`);
@@ -54,7 +66,14 @@ run(async (session) => {
 
 function columns(session, show) {
   return [
-    { label: "Name", head: true, cell: (one) => [one.name, one.name === session.name && element("span", { class: "soft" }, " (you)")] },
+    {
+      label: "Name",
+      head: true,
+      cell: (one) => [
+        one.name,
+        one.name === session.name && element("span", { class: "soft" }, " (you)"),
+      ],
+    },
     { label: "Role", tight: true, cell: (one) => badge(one.role, "", "people") },
     { label: "Key", cell: (one) => element("span", { class: "mono" }, `${one.prefix}…`) },
     { label: "State", cell: (one) => status(stateOf(one)) },
@@ -62,7 +81,8 @@ function columns(session, show) {
     {
       label: "Action",
       n: true,
-      cell: (one) => (one.revoked_at ? ["revoked ", moment(one.revoked_at)] : revokeButton(one, show)),
+      cell: (one) =>
+        one.revoked_at ? ["revoked ", moment(one.revoked_at)] : revokeButton(one, show),
     },
   ];
 }
@@ -106,7 +126,13 @@ async function create(show) {
     body: [
       field(
         "Name",
-        element("input", { id: "name", name: "name", required: true, maxlength: "200", autocomplete: "off" }),
+        element("input", {
+          id: "name",
+          name: "name",
+          required: true,
+          maxlength: "200",
+          autocomplete: "off",
+        }),
         "The person's: it stands in the audit log beside everything they change.",
       ),
       element(
@@ -129,7 +155,15 @@ function role(value, word, may) {
   return element(
     "div",
     { class: "option" },
-    element("input", { type: "radio", name: "role", id, value, required: true, checked: value === "viewer", "aria-describedby": `${id}-may` }),
+    element("input", {
+      type: "radio",
+      name: "role",
+      id,
+      value,
+      required: true,
+      checked: value === "viewer",
+      "aria-describedby": `${id}-may`,
+    }),
     element(
       "div",
       {},

@@ -8,19 +8,23 @@ import { byId, element, replace } from "./dom.js";
 import { ago, country, counted, moment, none, number } from "./format.js";
 import { card, crumbs, facts, idOfPage, nothing, tiles } from "./layout.js";
 import { entitle, may, run } from "./page.js";
-import { inShort, scoreShown } from "./reasons.js";
+import { inShort, scoreShown, verdictNow } from "./reasons.js";
 import { reasonWord } from "./report_words.js";
 import { pager, table } from "./tables.js";
 import { worldMap } from "./world_map.js";
 
-const ON_THE_MAP = 1000;
+const ON_THE_MAP = 500;
 const SCANS = [
   { label: "Scanned", tight: true, head: true, cell: (scan) => moment(scan.scanned_at) },
   { label: "Verdict", tight: true, cell: (scan) => verdict(scan.verdict) },
   { label: "Score", n: true, cell: (scan) => scan.score },
   { label: "Why", cell: (scan) => inShort(scan.reasons) },
   { label: "Country", tight: true, cell: (scan) => (scan.country ? country(scan.country) : null) },
-  { label: "Device", tight: true, cell: (scan) => scan.device && element("span", { class: "mono" }, scan.device) },
+  {
+    label: "Device",
+    tight: true,
+    cell: (scan) => scan.device && element("span", { class: "mono" }, scan.device),
+  },
 ];
 
 run(async (session) => {
@@ -28,19 +32,24 @@ run(async (session) => {
   replace(byId("crumbs"), crumbs(["Products", "/products"], ["Product"]));
   const [product, page] = await Promise.all([
     get(path`/v1/products/${id}`),
-    get(`${path`/v1/products/${id}/scans`}?limit=50&cursor=${encodeURIComponent(asked("cursor"))}`.replace(/&cursor=$/, "")),
+    get(
+      `${path`/v1/products/${id}/scans`}?limit=50&cursor=${encodeURIComponent(asked("cursor"))}`.replace(
+        /&cursor=$/,
+        "",
+      ),
+    ),
   ]);
   entitle(`${product.batch.name}, ${product.serial}`);
-  replace(byId("states"), product.score ? verdict(product.score.verdict) : product.recalled && verdict("recalled"));
+  replace(byId("states"), verdictNow(product));
   replace(
     byId("content"),
     product.recalled && recalled(product),
     figures(product),
     element("div", { class: "columns wide-first" }, score(product), identity(product)),
     await places(id, product),
+    reports(session, product),
     timeline(page),
     pager(page.next_cursor),
-    reports(session, product),
   );
 });
 
@@ -74,7 +83,6 @@ function count(listOrNumber) {
 
 function score(product) {
   return card("Risk", {
-    end: product.score && verdict(product.score.verdict),
     body: product.score
       ? scoreShown(product.score)
       : element("p", { class: "soft" }, "There is no score before the first scan."),
@@ -94,6 +102,10 @@ function identity(product) {
       ["Factory", element("a", { href: path`/factories/${factory.factory_id}` }, factory.name)],
       ["Manufactured", moment(batch.manufactured_at)],
       ["Product id", copyable(product.product_id, "the product's id")],
+      product.token_url && [
+        "Its code leads to",
+        copyable(product.token_url, "the URL of its code"),
+      ],
       ["Proof", proof(product)],
     ]),
   });
@@ -101,8 +113,7 @@ function identity(product) {
 
 function proof(product) {
   const href = path`/v1/products/${product.product_id}/proof`;
-  const anchored = ["included", "final"].includes(product.batch.anchor?.status);
-  if (!anchored) return "there is one once its batch is anchored";
+  if (product.batch.status !== "completed") return "there is one once its batch is on the chain";
   return element("a", { href, download: `proof-${product.product_id}.json` }, "Download the proof");
 }
 
@@ -111,7 +122,9 @@ async function places(id, product) {
   const { scans, next_cursor } = await get(`${path`/v1/products/${id}/scans`}?limit=${ON_THE_MAP}`);
   if (scans.length === 0) return null;
   return card("Where it was scanned", {
-    end: next_cursor && element("span", { class: "soft small" }, `the latest ${number(scans.length)} scans`),
+    end:
+      next_cursor &&
+      element("span", { class: "soft small" }, `the latest ${number(scans.length)} scans`),
     table: await worldMap(scans),
   });
 }
@@ -119,13 +132,14 @@ async function places(id, product) {
 function timeline(page) {
   return card("Scans", {
     table: table("Scans", SCANS, page.scans, {
-      wrong: (scan) => scan.verdict === "high_risk",
       empty: nothing(
         "Nobody has scanned it yet.",
         "Each scan of its code by a phone will be a line here, with its score and the reasons for it.",
       ),
     }),
-    footer: page.scans.length > 0 && "Newest first. A device is told by the first characters of a keyed hash, which leads to nobody.",
+    footer:
+      page.scans.length > 0 &&
+      "Newest first. A device is told by the first characters of a keyed hash, which leads to nobody.",
   });
 }
 
@@ -147,7 +161,7 @@ function reports(session, product) {
         },
         { label: "Status", tight: true, cell: (report) => status(report.status) },
         { label: "Reason", tight: true, cell: (report) => reasonWord(report.reason) },
-        { label: "What they wrote", cell: (report) => report.description ?? element("span", { class: "soft" }, "nothing") },
+        { label: "Changed last", cell: (report) => ago(report.updated_at) },
       ],
       found,
       {
@@ -157,6 +171,8 @@ function reports(session, product) {
         ),
       },
     ),
-    footer: found.length > 0 && `${counted(found.length, "report")}.${linked ? "" : " Only an analyst can open them."}`,
+    footer:
+      found.length > 0 &&
+      `${counted(found.length, "report")}.${linked ? "" : " Only an analyst can open them."}`,
   });
 }

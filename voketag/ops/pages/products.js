@@ -1,6 +1,6 @@
 /* Finding a product by whatever is known of it. */
 
-import { asked, path, remember } from "./address.js";
+import { asked, changed, path, remember } from "./address.js";
 import { get } from "./api.js";
 import { notice, status } from "./badges.js";
 import { byId, element, replace } from "./dom.js";
@@ -10,24 +10,42 @@ import { run } from "./page.js";
 import { table } from "./tables.js";
 
 const COLUMNS = [
-  { label: "Serial", head: true, cell: (product) => element("a", { href: path`/products/${product.product_id}` }, product.serial) },
-  { label: "Product", cell: (product) => product.name ?? product.batch?.name },
-  { label: "SKU", cell: (product) => product.sku ?? product.batch?.sku },
-  { label: "Factory", cell: (product) => product.factory_name ?? product.factory?.name },
-  { label: "State", tight: true, cell: (product) => (product.recalled ? status("recalled") : element("span", { class: "soft" }, "not recalled")) },
-  { label: "Product id", tight: true, cell: (product) => element("span", { class: "mono small" }, product.product_id) },
+  {
+    label: "Serial",
+    head: true,
+    cell: (product) =>
+      element("a", { href: path`/products/${product.product_id}` }, product.serial),
+  },
+  { label: "Product", cell: (product) => product.batch.name },
+  { label: "SKU", cell: (product) => product.batch.sku },
+  {
+    label: "Batch",
+    cell: ({ batch }) => element("a", { href: path`/batches/${batch.batch_id}` }, batch.name),
+  },
+  {
+    label: "Factory",
+    cell: ({ factory }) =>
+      element("a", { href: path`/factories/${factory.factory_id}` }, factory.name),
+  },
+  {
+    label: "State",
+    tight: true,
+    cell: (product) =>
+      product.recalled ? status("recalled") : element("span", { class: "soft" }, "not recalled"),
+  },
 ];
 
 run(async () => {
+  const batch = asked("batch_id") && (await get(path`/v1/batches/${asked("batch_id")}`));
   const input = element("input", {
     id: "q",
     name: "q",
     type: "search",
     required: true,
-    autofocus: true,
     spellcheck: "false",
     autocapitalize: "off",
-    placeholder: "Serial, product id, token, or the URL in the QR code",
+    autocomplete: "off",
+    placeholder: batch ? "Serial, product id, token or URL" : "Product id, token or URL",
   });
   input.value = asked("q");
   const show = latest("found", found, (error) => notice("bad", error.message));
@@ -42,8 +60,19 @@ run(async () => {
         show();
       },
     },
-    element("label", { for: "q" }, "Find a product"),
-    element("div", { class: "bar" }, input, element("button", { type: "submit", class: "main" }, "Find")),
+    element("label", { for: "q" }, batch ? `Find a product of ${batch.name}` : "Find a product"),
+    element(
+      "div",
+      { class: "bar" },
+      input,
+      element("button", { type: "submit", class: "main" }, "Find"),
+      batch &&
+        element(
+          "a",
+          { class: "button", href: changed({ batch_id: null, q: null }) },
+          "In all batches",
+        ),
+    ),
   );
   replace(byId("content"), form, element("div", { id: "found", class: "stack" }));
   await show();
@@ -51,26 +80,34 @@ run(async () => {
 });
 
 async function found(signal) {
-  const q = asked("q");
-  if (!q) {
-    return card(null, {
-      table: element(
-        "div",
-        { class: "empty" },
-        nothing(
-          "A product is found by what is printed on it.",
-          "Type its serial, or scan its QR code and paste the URL. Ids and tokens are found too, in either case.",
-        ),
-      ),
-    });
+  const [q, batch_id] = [asked("q"), asked("batch_id")];
+  if (!q) return said("A product is found by what is printed on it.", how());
+  try {
+    const { products } = await get(`/v1/products?${query({ q, batch_id })}`, { signal });
+    if (products.length === 0) return said("No product is known by this.", unknownOf(batch_id));
+    return card(null, { table: table("Products found", COLUMNS, products) });
+  } catch (error) {
+    // It is no id, no token that we signed and no URL: a serial, or a forgery.
+    if (error.status === 422 && !batch_id) return said("This names no product by itself.", how());
+    throw error;
   }
-  const { products } = await get(`/v1/products?${query({ q })}`, { signal });
-  return card(null, {
-    table: table(`Products found for ${q}`, COLUMNS, products, {
-      empty: nothing(
-        "No product is known by this.",
-        "A serial has to be whole, and as it is printed. A token that is not ours is not found either: it may be a forgery.",
-      ),
-    }),
-  });
+}
+
+function said(none, how) {
+  return card(null, { table: element("div", { class: "empty" }, nothing(none, how)) });
+}
+
+function how() {
+  return [
+    "Scan its QR code and paste the URL, or type its token or its id. A serial is one's own only within ",
+    "its factory and SKU: ",
+    element("a", { href: "/batches" }, "open its batch"),
+    " and look for it there. A token that is not found was not signed by us.",
+  ];
+}
+
+function unknownOf(batch_id) {
+  return batch_id
+    ? "A serial has to be whole, and as it is printed. It may be one of another batch."
+    : "The code is well made, but no batch holds it.";
 }

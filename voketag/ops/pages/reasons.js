@@ -1,6 +1,6 @@
 /* A score and what it is made of. */
 
-import { level } from "./badges.js";
+import { badge, level, verdict } from "./badges.js";
 import { element } from "./dom.js";
 import { none, number } from "./format.js";
 import { table } from "./tables.js";
@@ -28,6 +28,15 @@ const RULES = {
 /** What a rule is called. @param {string} code */
 export function ruleWord(code) {
   return RULES[code] ?? code;
+}
+
+/**
+ * What is thought of a product now: a recall counts from the moment it is made, whatever the latest
+ * scan was told. @param {any} product
+ */
+export function verdictNow(product) {
+  if (product.recalled) return verdict("recalled");
+  return product.score ? verdict(product.score.verdict) : badge("Not scanned yet", "", "clock");
 }
 
 /** Each reason in two words and its points, on one line. @param {any[] | null} reasons */
@@ -109,17 +118,23 @@ function reasonsTable(score, sum) {
     score.reasons,
   );
   const over = sum > HIGHEST;
-  shown.querySelector("table").append(
-    element(
-      "tfoot",
-      {},
+  shown
+    .querySelector("table")
+    .append(
       element(
-        "tr",
+        "tfoot",
         {},
-        element("th", { scope: "row", colspan: "2" }, over ? `Score (${sum} in all, ${HIGHEST} at most)` : "Score"),
-        element("td", { class: "n" }, number(score.score)),
+        element(
+          "tr",
+          {},
+          element(
+            "th",
+            { scope: "row", colspan: "2" },
+            over ? `Score (${sum} in all, ${HIGHEST} at most)` : "Score",
+          ),
+          element("td", { class: "n" }, number(score.score)),
+        ),
       ),
-    ),
-  );
+    );
   return shown;
 }

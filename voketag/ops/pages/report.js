@@ -2,19 +2,24 @@
 
 import { asked, path } from "./address.js";
 import { get, patch } from "./api.js";
-import { badge, notice, status, verdict } from "./badges.js";
+import { notice, status } from "./badges.js";
 import { field } from "./dialogs.js";
 import { byId, element, replace } from "./dom.js";
 import { query } from "./filters.js";
 import { moment, none, number, text } from "./format.js";
 import { card, crumbs, facts, idOfPage } from "./layout.js";
 import { entitle, run, say } from "./page.js";
-import { scoreShown } from "./reasons.js";
+import { scoreShown, verdictNow } from "./reasons.js";
 import { MEANINGS, reasonWord } from "./report_words.js";
 import { closed } from "./roles.js";
 
 const LOOKED_THROUGH = 1000;
-const WORDS = { new: "New", in_review: "In review", confirmed: "Confirmed", dismissed: "Dismissed" };
+const WORDS = {
+  new: "New",
+  in_review: "In review",
+  confirmed: "Confirmed",
+  dismissed: "Dismissed",
+};
 
 run(async (session) => {
   const id = idOfPage();
@@ -28,7 +33,9 @@ run(async (session) => {
 });
 
 function draw(report, product, next) {
-  entitle(`${reasonWord(report.reason)}: ${report.name ?? product?.batch.name ?? "unknown product"}`);
+  entitle(
+    `${reasonWord(report.reason)}: ${report.name ?? product?.batch.name ?? "unknown product"}`,
+  );
   replace(byId("states"), status(report.status));
   replace(byId("actions"), nextLink(next));
   replace(
@@ -58,7 +65,7 @@ function told(report) {
       facts([
         ["Reason", reasonWord(report.reason)],
         ["Reported", moment(report.created_at)],
-        ["Answer to", report.email ?? element("span", { class: "soft" }, "no address was given")],
+        ["E-mail", report.email ?? element("span", { class: "soft" }, "no address was given")],
         ["Changed last", moment(report.updated_at)],
       ]),
     ),
@@ -96,7 +103,11 @@ function decision(report, product, next) {
     element(
       "div",
       { class: "bar" },
-      element("button", { type: "submit", class: "main", value: "next", id: "onward" }, next ? "Save and open the next" : "Save"),
+      element(
+        "button",
+        { type: "submit", class: "main", value: "next", id: "onward" },
+        next ? "Save and open the next" : "Save",
+      ),
       next && element("button", { type: "submit", value: "stay" }, "Save"),
     ),
   );
@@ -115,7 +126,14 @@ function option(value, chosen) {
   return element(
     "div",
     { class: "option" },
-    element("input", { type: "radio", name: "status", id, value, checked: value === chosen, "aria-describedby": `${id}-means` }),
+    element("input", {
+      type: "radio",
+      name: "status",
+      id,
+      value,
+      checked: value === chosen,
+      "aria-describedby": `${id}-means`,
+    }),
     element(
       "div",
       {},
@@ -128,12 +146,15 @@ function option(value, chosen) {
 function risk(product) {
   if (product === null) {
     return card("The product", {
-      body: element("p", { class: "soft" }, "The code that was reported belongs to no product: no score changes with this report."),
+      body: element(
+        "p",
+        { class: "soft" },
+        "The code that was reported belongs to no product: no score changes with this report.",
+      ),
     });
   }
   const href = path`/products/${product.product_id}`;
   return card("The product", {
-    end: element("a", { href }, "Its page"),
     body: element(
       "div",
       { class: "stack" },
@@ -141,9 +162,19 @@ function risk(product) {
         ["Product", element("a", { href }, product.batch.name)],
         ["SKU", product.batch.sku],
         ["Serial", product.serial],
-        ["Factory", element("a", { href: path`/factories/${product.factory.factory_id}` }, product.factory.name)],
-        ["Batch", element("a", { href: path`/batches/${product.batch.batch_id}` }, product.batch.name)],
-        ["Now", product.score ? verdict(product.score.verdict) : badge("Not scanned yet", "", "clock")],
+        [
+          "Factory",
+          element(
+            "a",
+            { href: path`/factories/${product.factory.factory_id}` },
+            product.factory.name,
+          ),
+        ],
+        [
+          "Batch",
+          element("a", { href: path`/batches/${product.batch.batch_id}` }, product.batch.name),
+        ],
+        ["Now", verdictNow(product)],
         ["Scans", text(product.history && number(product.history.scans))],
         ["Reports", number((product.reports ?? []).length)],
       ]),

@@ -13,7 +13,8 @@ export const MEANINGS = {
   new: "Nobody has looked at it yet. It counts: who reported it adds to the product's score.",
   in_review: "Somebody is looking into it. It counts as long as it is not dismissed.",
   confirmed: "It is true. It counts, and stays with the product.",
-  dismissed: "It is not believed. It no longer counts: once all the reports of one person are dismissed, that person adds nothing to the score.",
+  dismissed:
+    "It is not believed. It no longer counts: once all the reports of one person are dismissed, that person adds nothing to the score.",
 };
 
 /** What somebody reported a product for. @param {string} reason */

@@ -24,10 +24,16 @@ const EMPTY = {
     "Nothing waits for you.",
     "A report comes here when somebody who scanned a product sends one from the page with the answer.",
   ),
-  in_review: nothing("Nothing is in review.", "Open a new report and choose “In review” to show others that you are on it."),
+  in_review: nothing(
+    "Nothing is in review.",
+    "Open a new report and choose “In review” to show others that you are on it.",
+  ),
   confirmed: nothing("Nothing was confirmed yet.", "A report that proved true is kept here."),
   dismissed: nothing("Nothing was dismissed yet.", "A report that was not believed is kept here."),
-  all: nothing("No reports.", "Whoever scans a product can report it from the page with the answer."),
+  all: nothing(
+    "No reports.",
+    "Whoever scans a product can report it from the page with the answer.",
+  ),
 };
 
 run(async (session) => {
@@ -71,8 +77,7 @@ function tabs(chosen) {
 }
 
 function columns(tab) {
-  const link = (report) =>
-    `${path`/reports/${report.report_id}`}?${query({ status: tab })}`;
+  const link = (report) => `${path`/reports/${report.report_id}`}?${query({ status: tab })}`;
   return [
     {
       label: "Report",
@@ -81,7 +86,11 @@ function columns(tab) {
       cell: (report) => element("a", { href: link(report) }, reasonWord(report.reason)),
     },
     { label: "Product", tight: true, cell: product },
-    { label: "Factory", tight: true, cell: (report) => report.factory_name ?? report.factory?.name },
+    {
+      label: "Factory",
+      tight: true,
+      cell: (report) => report.factory_name ?? report.factory?.name,
+    },
     {
       label: "What they wrote",
       cell: (report) =>

@@ -27,7 +27,11 @@ const COLUMNS = [
   { label: "Day (UTC)", head: true, tight: true, cell: (one) => day(one.day) },
   { label: "Scans", n: true, cell: (one) => number(one.scans) },
   { label: "Products", n: true, cell: (one) => number(one.unique_products) },
-  { label: "Average risk", n: true, cell: (one) => (none(one.avg_risk_score) ? null : number(one.avg_risk_score, 1)) },
+  {
+    label: "Average risk",
+    n: true,
+    cell: (one) => (none(one.avg_risk_score) ? null : one.avg_risk_score.toFixed(1)),
+  },
   ...VERDICTS.map(([name]) => ({
     label: verdictWord(name),
     n: true,
@@ -37,9 +41,11 @@ const COLUMNS = [
 
 run(async () => {
   const show = latest("figures", figures, (error) => notice("bad", error.message));
+  const [first, last] = rangeOf(RANGE_DAYS);
+  const date = (name) => element("input", { id: name, name, type: "date", required: true });
   const controls = [
-    { label: "From", control: element("input", { id: "from", name: "from", type: "date" }) },
-    { label: "To", control: element("input", { id: "to", name: "to", type: "date" }) },
+    { label: "From", control: date("from"), usual: first },
+    { label: "To", control: date("to"), usual: last },
     { label: "Factory", control: await factoryChoice("All factories") },
   ];
   const bar = filters(controls, show);
@@ -72,8 +78,8 @@ function rangeOf(days) {
 async function figures(signal) {
   const [first, last] = rangeOf(RANGE_DAYS);
   const wanted = {
-    from: asked("from") || (asked("to") ? "" : first),
-    to: asked("to") || (asked("from") ? "" : last),
+    from: asked("from") || first,
+    to: asked("to") || last,
     factory_id: asked("factory_id"),
   };
   const [{ days }, stats] = await Promise.all([
@@ -89,7 +95,10 @@ function totals(days) {
   const scans = all("scans");
   const known = days.filter((one) => !none(one.avg_risk_score));
   const weights = known.reduce((sum, one) => sum + one.scans - one.not_recognised, 0);
-  const risk = known.reduce((sum, one) => sum + one.avg_risk_score * (one.scans - one.not_recognised), 0);
+  const risk = known.reduce(
+    (sum, one) => sum + one.avg_risk_score * (one.scans - one.not_recognised),
+    0,
+  );
   return tiles([
     ["Scans", number(scans), `in ${days.length} days`],
     ["Average risk", weights ? number(risk / weights, 1) : "unknown", "of 100"],
@@ -110,8 +119,16 @@ function charts(days) {
     colour,
     fill,
   }));
-  const risk = { label: "Average risk", values: days.map((one) => one.avg_risk_score), colour: "--chart-line" };
-  const products = { label: "Products scanned", values: days.map((one) => one.unique_products), colour: "--chart-line" };
+  const risk = {
+    label: "Average risk",
+    values: days.map((one) => one.avg_risk_score),
+    colour: "--chart-line",
+  };
+  const products = {
+    label: "Products scanned",
+    values: days.map((one) => one.unique_products),
+    colour: "--chart-line",
+  };
   return [
     card("Scans by verdict", {
       body: dayChart("Scans by verdict", dates, verdicts, { stacked: true, shown: whole }),
@@ -120,7 +137,10 @@ function charts(days) {
       "div",
       { class: "columns" },
       card("Average risk", {
-        body: dayChart("Average risk", dates, [risk], { shown: (value) => number(value, 1), max: 100 }),
+        body: dayChart("Average risk", dates, [risk], {
+          shown: (value) => number(value, 1),
+          least: 20,
+        }),
       }),
       card("Products scanned", {
         body: dayChart("Products scanned", dates, [products], { shown: whole }),
@@ -145,13 +165,21 @@ function ofDays(days, wanted) {
 
 function top(products) {
   const columns = [
-    { label: "Product", head: true, cell: (one) => element("a", { href: path`/products/${one.product_id}` }, one.name ?? one.product_id) },
+    {
+      label: "Product",
+      head: true,
+      cell: (one) =>
+        element("a", { href: path`/products/${one.product_id}` }, one.name ?? one.product_id),
+    },
     { label: "SKU", cell: (one) => one.sku },
     { label: "Scans today", n: true, cell: (one) => number(one.scans) },
   ];
   return card("Most scanned today", {
     table: table("Most scanned products today", columns, products, {
-      empty: nothing("No product was scanned today.", "The ten that are scanned most will be listed here, of all factories."),
+      empty: nothing(
+        "No product was scanned today.",
+        "The ten that are scanned most will be listed here, of all factories.",
+      ),
     }),
   });
 }

@@ -32,13 +32,26 @@ function degrees(index) {
 function ring(indices) {
   // The last point of an arc is the first of the next one.
   const points = indices.flatMap((index, place) => degrees(index).slice(place && 1));
-  const placed = points.map(([longitude, latitude]) => [
-    Math.round((longitude - WEST) * UNITS_A_DEGREE),
-    Math.round((NORTH - latitude) * UNITS_A_DEGREE),
-  ]);
+  let turn = 0;
+  const placed = points.map(([longitude, latitude], place) => {
+    const step = place && longitude - points[place - 1][0];
+    if (Math.abs(step) > 180) turn -= Math.sign(step) * 360; // over the edge of the map
+    return [
+      Math.round((longitude + turn - WEST) * UNITS_A_DEGREE),
+      Math.round((NORTH - latitude) * UNITS_A_DEGREE),
+    ];
+  });
   return placed.filter(
     ([x, y], place) => place === 0 || x !== placed[place - 1][0] || y !== placed[place - 1][1],
   );
+}
+
+/* Land that lies across an edge is drawn at both of them; what is outside of the map is cut off. */
+function atBothEdges(points) {
+  const width = (EAST - WEST) * UNITS_A_DEGREE;
+  const [least, most] = [Math.min, Math.max].map((of) => of(...points.map(([x]) => x)));
+  const moved = (by) => points.map(([x, y]) => [x + by, y]);
+  return [points, ...(least < 0 ? [moved(width)] : []), ...(most > width ? [moved(-width)] : [])];
 }
 
 function drawn([[left, top], ...points]) {
@@ -55,9 +68,11 @@ const rings = objects.land.geometries
   .flatMap((geometry) => geometry.arcs.flat())
   .map(ring)
   .filter((points) => points.length > 3)
-  .filter((points) => points.every(([, y]) => y < (NORTH - SOUTH) * UNITS_A_DEGREE));
+  .filter((points) => points.every(([, y]) => y < (NORTH - SOUTH) * UNITS_A_DEGREE))
+  .flatMap(atBothEdges);
 
-process.stdout.write(`/* The land of the world: Natural Earth 1:110m, public domain. Drawn by world.mjs, which says how. */
+process.stdout
+  .write(`/* The land of the world: Natural Earth 1:110m, public domain. Drawn by world.mjs, which says how. */
 
 export const UNITS_A_DEGREE = ${UNITS_A_DEGREE};
 export const WEST = ${WEST};

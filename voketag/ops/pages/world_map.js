@@ -93,29 +93,36 @@ function circle(place, most) {
   return { place, x, y, r, node: drawn("circle", { class: "place", cx: x, cy: y, r }) };
 }
 
-/* The largest are labelled, as far as the words find room. */
+/* The largest are named, as far as there is room for the words: beside, above or below them. */
 function labels(circles) {
-  const taken = [];
+  const narrow = matchMedia("(max-width: 860px)").matches;
+  const [letter, height] = narrow ? [32, 54] : [19, 34]; // of a place-name in analyst.css
+  const taken = circles.map(({ x, y, r }) => boxAt(x - r * 0.6, y - r * 0.6, r * 1.2, r * 1.2));
   const made = [];
-  for (const { place, x, y, r } of circles.slice(0, NAMED_AT_MOST)) {
+  for (const { place, x, y, r } of circles.slice(0, narrow ? NAMED_AT_MOST / 2 : NAMED_AT_MOST)) {
     const text = `${place.country ?? "?"} ${number(place.scans)}`;
-    const width = text.length * 19;
-    for (const [left, anchor] of [
-      [x + r + 6, "start"],
-      [x - r - 6 - width, "end"],
-    ]) {
-      const box = { left, right: left + width, top: y - 18, bottom: y + 18 };
-      const free = box.left >= 0 && box.right <= WIDTH && !taken.some((other) => overlap(box, other));
-      if (!free) continue;
-      taken.push(box);
-      const at = anchor === "start" ? left : left + width;
-      const label = drawn("text", { class: "place-name", x: at, y: y + 10, "text-anchor": anchor });
-      label.textContent = text;
-      made.push(label);
-      break;
-    }
+    const width = text.length * letter;
+    const free = [
+      boxAt(x + r + 6, y - height / 2, width, height),
+      boxAt(x - r - 6 - width, y - height / 2, width, height),
+      boxAt(x - width / 2, y - r - height, width, height),
+      boxAt(x - width / 2, y + r, width, height),
+    ].find((box) => inside(box) && !taken.some((other) => overlap(box, other)));
+    if (!free) continue;
+    taken.push(free);
+    const label = drawn("text", { class: "place-name", x: free.left, y: free.bottom - height / 4 });
+    label.textContent = text;
+    made.push(label);
   }
   return made;
+}
+
+function boxAt(left, top, width, height) {
+  return { left, top, right: left + width, bottom: top + height };
+}
+
+function inside(box) {
+  return box.left >= 0 && box.right <= WIDTH && box.top >= 0 && box.bottom <= HEIGHT;
 }
 
 function overlap(a, b) {
@@ -128,7 +135,9 @@ function caption(scans, places) {
   const lost = scans.length - shown;
   return [
     `${counted(shown, "scan")} placed`,
-    exact ? `, ${number(exact)} of them where the phone said it was` : ", each in the middle of its country",
+    exact
+      ? `, ${number(exact)} of them where the phone said it was`
+      : ", each in the middle of its country",
     lost ? `; of ${number(lost)} the country is unknown` : "",
     ". Land: Natural Earth.",
   ];
