@@ -137,7 +137,8 @@ class Live:
         except Unavailable:
             self._tell(Now(time.time()), [])  # not known is news as well
             raise
-        self._mix.note(time.monotonic(), scans, now.scored)
+        part_of = now.scored if self._sample.is_part else None
+        self._mix.note(time.monotonic(), scans, part_of)
         self._tell(now, scans)
 
     def _tell(self, now: Now, scans: list[ShownScan]) -> None:
