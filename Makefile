@@ -75,9 +75,9 @@ soak: $(RUN_STAMP) $(NPM_STAMP) ## see that memory stays flat under load; draws 
 fuzz: $(FUZZ_STAMP) ## fuzz what decodes strangers' bytes for SECONDS (60); wheels are for Linux on x86-64
 	$(PY) -m fuzz $(SECONDS)
 
-bench: $(BENCH_STAMP) $(PEERS_STAMP) $(NPM_STAMP) ## measure against targets and peers: ONLY=latency,cost ROUNDS=3 SCALE=1
+bench: $(BENCH_STAMP) $(PEERS_STAMP) $(NPM_STAMP) ## measure against targets and peers, shortened; ONLY=latency,cost ROUNDS=3 SCALE=1 to publish
 	@$(PY) -m benchmarks $(foreach name,$(subst $(COMMA), ,$(ONLY)),--only $(name)) \
-	  --rounds $(or $(ROUNDS),3) --scale $(or $(SCALE),1)
+	  --rounds $(or $(ROUNDS),1) --scale $(or $(SCALE),0.1)
 
 peers: $(PEERS_STAMP) ## install what the Python systems of benchmarks/peers need
 

@@ -21,7 +21,7 @@ import aiohttp
 
 from chaos.ledger import Ledger
 from voketag import identifiers
-from voketag.ops.client import USER_AGENT, Urls
+from voketag.ops.clients import USER_AGENT, Urls
 
 TIMEOUT_S = 8.0
 RETRY_MIN_S = 0.05

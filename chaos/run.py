@@ -21,7 +21,7 @@ from chaos.ledger import Ledger
 from chaos.load import Load, opened_session
 from chaos.system import System, started
 from chaos.table import Recovery, Told
-from voketag.ops.client import Failed, until
+from voketag.client import ApiError
 from voketag.tasks import end
 
 PRODUCTS = 200
@@ -75,15 +75,12 @@ async def run(order: Order, home: Path, say: Callable[[str], None]) -> tuple[Tol
 
 async def _load(order: Order, system: System, ledger: Ledger, session: Any) -> Load:
     api = system.api
-    _, key = await api.create_factory("Chaos", "chaos@factory.example")
-    batch_id = await api.push_batch(key, product_count=PRODUCTS, sku="SHOE-42", name="Shoe")
-
-    async def made() -> list[dict[str, Any]] | None:
-        return await api.products(key, batch_id)
-
-    products = await until("the products", made, RECOVERY_TIMEOUT_S)
-    tokens = [product["token"] for product in products]
-    return Load(api.where, key, tokens, ledger, random.Random(order.seed), session)
+    made = await api.ops.create_factory("Chaos", "chaos@factory.example")
+    factory = api.factory(made.api_key)
+    batch = await factory.create_batch(product_count=PRODUCTS, sku="SHOE-42", name="Shoe")
+    await factory.wait_for(batch.batch_id, "processing", timeout_s=RECOVERY_TIMEOUT_S)
+    tokens = [product.token async for product in factory.products(batch.batch_id)]
+    return Load(api.where, made.api_key, tokens, ledger, random.Random(order.seed), session)
 
 
 async def _break(order: Order, system: System, load: Load, say: Callable[[str], None]) -> Told:
@@ -197,14 +194,13 @@ async def _row(system: System, query: str, *arguments: object) -> None:
 
 
 async def _ready(system: System) -> None:
-    where = system.api.where
-    for url in (where.scan, where.factory, where.ops):
-        await _until(lambda url=url: system.api.ready(url))  # type: ignore[misc]
+    for door in system.api.doors.values():
+        await _until(door.ready)
 
 
 async def _until(ask: Callable[[], Awaitable[object]]) -> None:
     while True:
-        with contextlib.suppress(Failed):
+        with contextlib.suppress(ApiError):
             await ask()
             return
         await asyncio.sleep(PROBE_EVERY_S)
@@ -216,10 +212,10 @@ async def _drained(system: System) -> list[str]:
 
     async def at_rest() -> bool:
         waits.clear()
-        for stream in (await system.api.streams())["streams"]:
-            for group in stream["groups"]:
-                if group["pending"] or group["lag"] != 0:
-                    waits.append(f"{stream['stream']} is not drained by {group['group']}: {group}")
+        for stream in await system.api.ops.streams():
+            for group in stream.groups:
+                if group.pending or group.lag != 0:
+                    waits.append(f"{stream.stream} is not drained by {group.group}: {group}")
         connection = await asyncpg.connect(system.settings.database_url, timeout=5)
         try:
             left = await connection.fetchval(
@@ -236,7 +232,7 @@ async def _drained(system: System) -> list[str]:
 
     deadline_s = time.monotonic() + DRAIN_TIMEOUT_S
     while time.monotonic() < deadline_s:
-        with contextlib.suppress(Failed, OSError, asyncpg.PostgresError):
+        with contextlib.suppress(ApiError, OSError, asyncpg.PostgresError):
             if await at_rest():
                 return []
         await asyncio.sleep(0.2)

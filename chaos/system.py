@@ -15,9 +15,9 @@ from typing import Any
 
 from chaos.proxy import Proxy, proxied
 from voketag import settings as settings_module
-from voketag.ops import client
+from voketag.ops import clients
 from voketag.ops import run as ops_run
-from voketag.ops.client import Client
+from voketag.ops.clients import Clients
 from voketag.settings import Settings
 from voketag.stack import run as stack_run
 from voketag.stack.formation import Formation
@@ -41,7 +41,7 @@ class System:
     proxies: Mapping[str, Proxy]
     programs: tuple[str, ...]
     settings: Settings
-    api: Client
+    api: Clients
     interrupted: asyncio.Event
 
     def pid(self, name: str) -> int | None:
@@ -118,7 +118,7 @@ async def started(home: Path, replaced: Mapping[str, str]) -> AsyncIterator[Syst
             raise TimeoutError(f"not ready in {START_TIMEOUT_S:g} s")
         direct = {variable: servers.environment[variable] for variable in VARIABLES.values()}
         settings = settings_module.load({**ready.result(), **direct})
-        api = await stack.enter_async_context(client.opened(settings))
+        api = await stack.enter_async_context(clients.opened(settings, retries=False))
         programs = Formation(copies=COPIES).programs(read_procfile(written))
         names = tuple(program.name for program in programs)
         yield System(home, servers, proxies, names, settings, api, ending)
@@ -136,7 +136,7 @@ def _prepare(environ: Mapping[str, str]) -> stack_run.Prepare:
 def _everything_ready(environ: Mapping[str, str]) -> stack_run.Hook:
     async def ready(environment: dict[str, str]) -> None:
         settings = settings_module.load({**environ, **environment})
-        async with client.opened(settings) as api:
+        async with clients.opened(settings, retries=False) as api:
             await ops_run.everything_ready(api)
 
     return ready

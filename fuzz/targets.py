@@ -13,7 +13,6 @@ from uuid import UUID
 import msgspec
 
 from producers import scan_requests
-from producers.scan_requests import ReportRequest, ScanRequest
 from voketag import acceptance, events
 from voketag.batches import submission
 from voketag.batches.submission import NewBatch, Recall
@@ -23,6 +22,7 @@ from voketag.events import BatchAccepted, Notice, Product, RootReady, Scan, Scor
 from voketag.http.problems import Problem
 from voketag.http.requests import decode_body
 from voketag.risk.history import History, Sighting
+from voketag.scans.requests import ReportRequest, ScanRequest
 from voketag.tokens import KeyRing, TokenKey
 
 NOW_MS = 1_800_000_000_000

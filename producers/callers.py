@@ -7,7 +7,7 @@ import functools
 import msgspec
 from aiohttp import web
 
-from producers.scan_requests import Device, device_text
+from producers.scan_requests import device_text
 from voketag import metrics
 from voketag.addresses import PersonalHash, client_address, limited_unit
 from voketag.geo import AddressRanges, Geo
@@ -15,6 +15,7 @@ from voketag.http.problems import Problem
 from voketag.http.routes import Posted
 from voketag.probes import ProbeTally, RateLimit
 from voketag.risk.clients import is_automation
+from voketag.scans.requests import Device
 from voketag.settings import Settings
 
 # Where requests came from lately: the people behind a carrier's or an office's address share it,

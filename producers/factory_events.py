@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
-from uuid import UUID
 
 import msgspec
 from aiohttp.web import Request, StreamResponse
 
 from producers.factory_access import calling_factory
 from voketag import identifiers
+from voketag.batches.answers import BatchEvent
 from voketag.errors import Unavailable
 from voketag.events import Notice
 from voketag.http import sse
@@ -24,17 +23,6 @@ from voketag.redis.notice_feed import Listener, NoticeFeed
 from voketag.tasks import end
 
 KEY_CHECK_EVERY_S = 15.0
-
-
-class ShownNotice(msgspec.Struct, frozen=True):
-    """A notice as a factory sees it: what became of a batch, and when."""
-
-    notice_id: UUID
-    factory_id: UUID
-    kind: str
-    batch_id: UUID
-    at: str
-    detail: dict[str, Any]
 
 
 def routes(wires: Wires, notices: NoticeFeed) -> Sequence[Route]:
@@ -70,13 +58,13 @@ async def stream_notices(wires: Wires, notices: NoticeFeed, request: Request) ->
         await end(checking)
 
 
-def _shown(notice: Notice) -> ShownNotice:
-    return ShownNotice(
+def _shown(notice: Notice) -> BatchEvent:
+    return BatchEvent(
         notice_id=notice.notice_id,
         factory_id=notice.factory_id,
         kind=notice.kind,
         batch_id=notice.batch_id,
-        at=identifiers.rfc3339(identifiers.time_of_ms(notice.at_ms)),
+        at=identifiers.time_of_ms(notice.at_ms),
         detail=notice.detail,
     )
 

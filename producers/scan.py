@@ -14,22 +14,21 @@ import structlog
 from aiohttp import web
 from prometheus_client import Counter
 
-from producers import scan_gate, scan_page
+from producers import page_assets, scan_gate
 from producers.callers import Callers
+from producers.page_words import read_words
 from producers.product_look_ups import ProductLookUps
+from producers.scan_page import ScanPage
 from producers.scan_reports import Reports
 from producers.scan_requests import (
-    ReportAnswer,
-    ReportBody,
-    ScanAnswer,
-    ScanRecord,
-    ScanRequest,
+    answer,
     answer_json,
     country_of,
     location_of,
     record,
     scan_id_of,
 )
+from producers.verify_page import VerifyPage
 from voketag import events, identifiers, metrics
 from voketag.acceptance import Accepted
 from voketag.backpressure import Cause, Gate
@@ -46,6 +45,8 @@ from voketag.readiness import tell_ready
 from voketag.records import scans
 from voketag.records.database import Connection
 from voketag.redis.intake import REPLAY_WINDOW_S, Limited, Unknown, Used
+from voketag.scans.answers import ReportAnswer, ScanAnswer, ScanRecord
+from voketag.scans.requests import ReportBody, ScanRequest
 from voketag.settings import Settings
 from voketag.start_checks import checked
 from voketag.tasks import end
@@ -73,14 +74,17 @@ class Scanning:
 
     async def post_scan(self, request: Posted) -> bytes:
         """Answer one scan, as JSON."""
-        body = decode_body(request.body, _decoder)
+        return answer_json(await self.take(decode_body(request.body, _decoder), request))
+
+    async def take(self, body: ScanRequest, request: Posted | web.Request) -> ScanAnswer:
+        """Take a scan in, and answer it."""
         now_ms = time.time_ns() // 1_000_000
         scan_id, country = scan_id_of(body, now_ms), country_of(body)
         caller = self._callers.identify(request, body.device, now_ms)
         product_id = self._wires.settings.token_keys.verify(body.token)
         if product_id is None:
             self._callers.note_bad_token(caller, now_ms)
-            return answer_json(scan_id, None, _NOT_RECOGNISED)
+            return answer(scan_id, None, _NOT_RECOGNISED)
         scan = Scan(
             scan_id=scan_id,
             product_id=product_id,
@@ -95,13 +99,13 @@ class Scanning:
         )
         return await self._accept(scan)
 
-    async def _accept(self, scan: Scan) -> bytes:
+    async def _accept(self, scan: Scan) -> ScanAnswer:
         age_ms = scan.received_at_ms - identifiers.at_ms(scan.scan_id)
         if scan.named and age_ms > _REMEMBERED_MS:
             stored = await self._stored(scan.scan_id)
             if stored is not None:
                 _same_product(scan, stored.product_id)
-                return answer_json(scan.scan_id, stored.product, stored.answered)
+                return answer(scan.scan_id, stored.product, stored.answered)
         try:
             shard = events.shard_of(scan.product_id, self._wires.settings.shards)
             if cause := self._gate.refusal(shard):
@@ -116,7 +120,7 @@ class Scanning:
         _same_product(scan, outcome.scan.product_id)
         told = outcome.told()
         _answered(told.assessment.verdict).inc()
-        return answer_json(scan.scan_id, outcome.product, told)
+        return answer(scan.scan_id, outcome.product, told)
 
     async def _offer(self, scan: Scan) -> Accepted:
         intake = self._wires.intake
@@ -199,13 +203,6 @@ def routes(scanning: Scanning, reports: Reports) -> list[Route]:
             body=ReportBody,
             problems=(404, 429, 503),
         ),
-        Route(
-            "GET",
-            "/r/{token}",
-            scan_page.page,
-            "The page a phone's camera opens; it never counts as a scan",
-            {200: "text/html"},
-        ),
     ]
 
 
@@ -237,7 +234,11 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
     callers = Callers(wires.settings, Geo.open(wires.settings.geo_database), ranges)
     gate = Gate(wires.settings.shed_after_s)
     look_ups = ProductLookUps(wires)
-    table = routes(Scanning(wires, callers, gate, look_ups), Reports(wires, callers))
+    scanning, reports = Scanning(wires, callers, gate, look_ups), Reports(wires, callers)
+    words = read_words()
+    page = ScanPage(words, wires.settings.public_url, callers, scanning.take, reports.take)
+    pages = [*page.routes(), VerifyPage(words).route(), *page_assets.routes(words)]
+    table = [*routes(scanning, reports), *pages]
     flushing = asyncio.create_task(_flush_probes(wires, callers))
     watching = asyncio.create_task(scan_gate.watch(wires, gate))
     try:

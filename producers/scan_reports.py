@@ -10,7 +10,6 @@ from aiohttp import web
 from msgspec import UNSET
 
 from producers.callers import Caller, Callers
-from producers.scan_requests import ReportAnswer, ReportRequest
 from voketag import identifiers, standing
 from voketag.errors import InvalidField
 from voketag.http.problems import Problem
@@ -19,6 +18,8 @@ from voketag.http.routes import json_response
 from voketag.process import Wires
 from voketag.records import reports, scans
 from voketag.records.known_products import products_for_scans
+from voketag.scans.answers import ReportAnswer
+from voketag.scans.requests import ReportRequest
 
 _decoder = msgspec.json.Decoder(ReportRequest)
 
@@ -31,13 +32,17 @@ class Reports:
         self._callers = callers
 
     async def post_report(self, request: web.Request) -> web.Response:
-        """Take a report: stored first, once a day where it is the same, and then scans are told
-        what the product's reports come to. So a caller who tries again after a failure changes
-        nothing, and does not bring back a report that was dismissed meanwhile. For one who does not
-        try again, maintain tells.
-        """
+        """Take a report of an app, or of the page's script."""
         body = await read_body(request, _decoder)
         _check(body)
+        return json_response(ReportAnswer(await self.take(body, request)), 202)
+
+    async def take(self, body: ReportRequest, request: web.Request) -> UUID:
+        """Store a report and give its id: the same one once a day, and then scans are told what the
+        product's reports come to. So a caller who tries again after a failure changes nothing, and
+        does not bring back a report that was dismissed meanwhile. For one who does not try again,
+        maintain tells.
+        """
         now_ms = time.time_ns() // 1_000_000
         caller = self._callers.identify(request, None, now_ms)
         self._callers.note_report(caller, now_ms)
@@ -58,7 +63,7 @@ class Reports:
                 told = await reports.standing_of(connection, product_id)
         if told is not None:
             await standing.tell_reporters(self._wires.intake, told)
-        return json_response(ReportAnswer(report_id), 202)
+        return report_id
 
     async def _reported_product(
         self, body: ReportRequest, caller: Caller, now_ms: int

@@ -1,82 +1,32 @@
-"""What a phone sends and what it is answered: the types, and the checks that types cannot say."""
+"""What a phone sends and what it is answered: the checks that types cannot say, and the answers
+made from what was told.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
 
 from voketag import identifiers
 from voketag.errors import InvalidField
-from voketag.events import Level, Location, Product, Reason, ReportReason, Told, Verdict
-from voketag.identifiers import UUID7_PATTERN
-from voketag.risk.countries import COUNTRIES, is_country
+from voketag.events import Location, Product, Told
+from voketag.risk.countries import is_country
 from voketag.risk.score import level
-from voketag.tokens import TOKEN_MAX_CHARACTERS
+from voketag.scans.answers import (
+    Answered,
+    HistoryAnswer,
+    ProductAnswer,
+    RiskAnswer,
+    ScanAnswer,
+    ScanRecord,
+)
+from voketag.scans.requests import Device, ScanRequest
 
 LATE_MAX_MS = 7 * 86_400_000
 EARLY_MAX_MS = 5 * 60_000
 
-WITHOUT_NUL = r"^[^\x00]*$"
-EMAIL = r"^[^@\x00-\x20]+@[^@\x00-\x20]+(?!\n)$"
-
 _encoder = msgspec.json.Encoder()
-
-Text = Annotated[str, Meta(max_length=200)]
-Country = Annotated[
-    str,
-    Meta(
-        pattern="^[A-Z]{2}$",
-        description="ISO 3166-1 alpha-2",
-        extra_json_schema={"enum": sorted(COUNTRIES)},
-    ),
-]
-
-
-class Where(msgspec.Struct, frozen=True):
-    """Where the phone is: WGS 84 degrees. Kept to a hundredth of a degree, about a kilometre."""
-
-    lat: Annotated[float, Meta(ge=-90, le=90)]
-    lon: Annotated[float, Meta(ge=-180, le=180)]
-
-
-class Device(msgspec.Struct, frozen=True):
-    """What an app knows of its device; only a keyed hash of it is kept."""
-
-    install_id: Text | None = None
-    model: Text | None = None
-    screen: Text | None = None
-    timezone: Text | None = None
-    app_version: Text | None = None
-
-
-class ScanRequest(msgspec.Struct, frozen=True):
-    """The body of POST /v1/scans."""
-
-    token: Annotated[str, Meta(min_length=1, max_length=TOKEN_MAX_CHARACTERS)]
-    scan_id: Annotated[str, Meta(pattern=UUID7_PATTERN, description="UUIDv7")] | None = None
-    country: Country | None = None
-    location: Where | None = None
-    device: Device | None = None
-
-
-class ReportRequest(msgspec.Struct, frozen=True):
-    """The body of POST /v1/reports: a scan or a token, and what is wrong with the product."""
-
-    reason: ReportReason
-    scan_id: Annotated[str, Meta(pattern=UUID7_PATTERN)] | UnsetType = UNSET
-    token: Annotated[str, Meta(min_length=1, max_length=TOKEN_MAX_CHARACTERS)] | UnsetType = UNSET
-    description: Annotated[str, Meta(max_length=2000, pattern=WITHOUT_NUL)] | None = None
-    email: Annotated[str, Meta(max_length=254, pattern=EMAIL)] | None = None
-
-
-ReportBody = Annotated[
-    ReportRequest,
-    Meta(extra_json_schema={"oneOf": [{"required": ["scan_id"]}, {"required": ["token"]}]}),
-]
 
 
 # ---------------------------------------------------------------------- checks
@@ -132,68 +82,15 @@ def device_text(device: Device | None) -> str | None:
 # ---------------------------------------------------------------------- answers
 
 
-class ProductAnswer(msgspec.Struct, frozen=True):
-    """The product as a person sees it."""
-
-    product_id: UUID
-    batch_id: UUID
-    sku: str
-    name: str
-    serial: str
-    manufactured_at: str | None
+def answer(scan_id: UUID, product: Product | None, told: Told) -> ScanAnswer:
+    """The answer to a scan that was told `told`."""
+    verdict = told.assessment.verdict
+    return ScanAnswer(scan_id, verdict, _product(product), _risk(told), _history(told))
 
 
-class RiskAnswer(msgspec.Struct, frozen=True):
-    """The risk score, 0 to 100, and every rule that contributed to it."""
-
-    score: int
-    level: Level
-    reasons: tuple[Reason, ...]
-
-
-class HistoryAnswer(msgspec.Struct, frozen=True):
-    """The product's scans so far, this one included."""
-
-    scans: int
-    first_scanned_at: datetime
-    countries: tuple[str, ...]
-
-
-class ScanAnswer(msgspec.Struct, frozen=True):
-    """The answer to a scan; product, risk and history are null where we know no such product."""
-
-    scan_id: UUID
-    verdict: Verdict
-    product: ProductAnswer | None = None
-    risk: RiskAnswer | None = None
-    history: HistoryAnswer | None = None
-
-
-class Answered(msgspec.Struct, frozen=True):
-    """What the person was told at the moment of the scan."""
-
-    verdict: Verdict
-    risk: RiskAnswer | None
-    history: HistoryAnswer | None
-
-
-class ScanRecord(ScanAnswer, frozen=True, kw_only=True):
-    """The record of a scan: the score in order per product, and what the person was told."""
-
-    answered: Answered
-
-
-class ReportAnswer(msgspec.Struct, frozen=True):
-    """The answer to a report."""
-
-    report_id: UUID
-
-
-def answer_json(scan_id: UUID, product: Product | None, told: Told) -> bytes:
-    """The body for a scan that was told `told`: a ScanAnswer as JSON."""
-    return _encoder.encode(
-        ScanAnswer(scan_id, told.assessment.verdict, _product(product), _risk(told), _history(told))
-    )
+def answer_json(given: ScanAnswer) -> bytes:
+    """An answer as JSON."""
+    return _encoder.encode(given)
 
 
 def record(scan_id: UUID, product: Product | None, kept: Told, told: Told) -> ScanRecord:

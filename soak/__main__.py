@@ -15,7 +15,7 @@ from soak import drawing, samples
 from soak.load import Load
 from soak.samples import Sample, Trend
 from voketag.ops import demo, run
-from voketag.ops.client import Client
+from voketag.ops.clients import Clients
 from voketag.ops.command import carry_out
 from voketag.redis.connection import connect
 from voketag.settings import Settings
@@ -36,7 +36,7 @@ async def soak(for_s: float, rate: int, named_share: float, picture: Path) -> bo
 
     with demo.throw_away_home() as home:
 
-        async def work(settings: Settings, api: Client, _first: bool) -> None:
+        async def work(settings: Settings, api: Clients, _first: bool) -> None:
             nonlocal finished
             loads.append(Load(api, rate, named_share))
             await loads[0].prepare()

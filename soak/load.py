@@ -11,9 +11,13 @@ import asyncio
 import random
 from typing import Any
 
+import msgspec
+
 from voketag import identifiers
-from voketag.ops import client
-from voketag.ops.client import Client, Failed
+from voketag.batches.answers import BatchReceipt
+from voketag.client import ApiError
+from voketag.client.transport import Call
+from voketag.ops.clients import Clients
 
 PRODUCTS_PER_RATE = 2
 PHONES_PER_PRODUCT = 10
@@ -27,7 +31,7 @@ READY_TIMEOUT_S = 60.0
 class Load:
     """What is sent to one instance, and how it was answered."""
 
-    def __init__(self, api: Client, rate: int, named_share: float) -> None:
+    def __init__(self, api: Clients, rate: int, named_share: float) -> None:
         self.accepted = 0
         self.failed = 0
         self.not_sent = 0  # too many were in flight: the instance is behind
@@ -35,22 +39,18 @@ class Load:
         self._rate = rate
         self._named_share = named_share
         self._random = random.Random(1)
-        self._key = ""
+        self._factory = api.factory("")
         self._tokens: list[str] = []
         self._in_flight: set[asyncio.Task[None]] = set()
 
     async def prepare(self) -> None:
         """Have a factory, and products whose tokens are known."""
-        _, self._key = await self._api.create_factory("Soak", "soak@example.com")
-        batch_id = await self._push(self._rate * PRODUCTS_PER_RATE)
-
-        async def tokens() -> list[dict[str, Any]] | None:
-            batch = await self._api.batch(self._key, batch_id)
-            stored = batch["merkle_root"] is not None
-            return await self._api.products(self._key, batch_id) if stored else None
-
-        products = await client.until("products", tokens, READY_TIMEOUT_S, every_s=0.1)
-        self._tokens = [product["token"] for product in products]
+        made = await self._api.ops.create_factory("Soak", "soak@example.com")
+        self._factory = self._api.factory(made.api_key)
+        batch = await self._push(self._rate * PRODUCTS_PER_RATE)
+        await self._factory.wait_for(batch.batch_id, "processing", timeout_s=READY_TIMEOUT_S)
+        products = self._factory.products(batch.batch_id)
+        self._tokens = [product.token async for product in products]
 
     async def run(self, for_s: float) -> None:
         """Send for so many seconds, then wait for what is in flight."""
@@ -82,21 +82,23 @@ class Load:
         address = f"198.{18 + (phone >> 16)}.{phone >> 8 & 255}.{phone & 255}"
         scan: dict[str, Any] = {"token": self._tokens[product], "country": "BR"}
         scan["device"] = {"install_id": f"phone-{phone}", "model": "Soak phone"}
-        if self._random.random() < self._named_share:
+        if named := self._random.random() < self._named_share:
             scan["scan_id"] = str(identifiers.new_id())
-        if await self._count(self._api.scan(address, **scan)):
+        headers = {"X-Forwarded-For": address}
+        call = Call("POST", "/v1/scans", named, msgspec.json.encode(scan), headers)
+        if await self._count(self._api.scan.ask(call)):
             self.accepted += 1
 
-    async def _push(self, products: int) -> str:
-        return await self._api.push_batch(
-            self._key, product_count=products, sku="SOAK", name="Soaked shoe"
+    async def _push(self, products: int) -> BatchReceipt:
+        return await self._factory.create_batch(
+            product_count=products, sku="SOAK", name="Soaked shoe"
         )
 
     async def _count(self, request: Any) -> bool:
         """Whether it was answered as it should be."""
         try:
             await request
-        except Failed:
+        except ApiError:
             self.failed += 1
             return False
         return True

@@ -1,5 +1,6 @@
 """A TCP proxy in front of a server that can lose one reply: the request arrives, its answer never
-comes back. And it can fall silent: what is sent does not arrive, and the sockets stay open.
+comes back, or the beginning of it alone. And it can fall silent: what is sent does not arrive, and
+the sockets stay open.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from chaos.proxy import before
 
 class CuttingProxy:
     """Forwards bytes both ways until `lose_reply_to` is set: then the connection whose request
-    holds those bytes is cut once the server has answered it. A request that holds `freeze_at`
-    freezes everything, until `freezes_new` is taken back.
+    holds those bytes is cut once the server has answered it and `let_through_bytes` of the answer
+    have passed. A request that holds `freeze_at` freezes everything, until `freezes_new` is taken
+    back.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self._server_at = (host, port)
         self.lose_reply_to: bytes | None = None
+        self.let_through_bytes = 0
         self.freeze_at: bytes | None = None
         self.cuts = 0
         self.freezes_new = False
@@ -93,12 +96,16 @@ class CuttingProxy:
         lose: asyncio.Event,
         frozen: asyncio.Event,
     ) -> None:
+        left = self.let_through_bytes
         while data := await reader.read(65536):
             if frozen.is_set():
                 continue
             if lose.is_set():
-                self.cuts += 1
-                return
+                if len(data) > left:
+                    writer.write(data[:left])
+                    self.cuts += 1
+                    return
+                left -= len(data)
             writer.write(data)
             await writer.drain()
 

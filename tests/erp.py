@@ -114,12 +114,16 @@ class Service:
     port: int
     sessions: contextlib.AsyncExitStack
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     async def erp(self) -> Erp:
         """A client with a factory of its own."""
         address = f"{identifiers.new_id()}@example.com"
         async with self.wires.database.connection() as connection:
             factory_id, key = await factories.create_factory(connection, "F", address)
-        session = aiohttp.ClientSession(f"http://127.0.0.1:{self.port}")
+        session = aiohttp.ClientSession(self.url)
         return Erp(await self.sessions.enter_async_context(session), self.wires, factory_id, key)
 
 

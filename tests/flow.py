@@ -4,56 +4,63 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
 from uuid import UUID
 
 import psutil
 
 from tests.command import environment, voketag
-from tests.system import System
+from tests.system import STEP_TIMEOUT_S, System
 from voketag import identifiers
+from voketag.batches.answers import Batch, ProductLine
+from voketag.client import ApiError, Device, FactoryClient
 from voketag.ops import verify
-from voketag.ops.client import Client, Failed
+from voketag.ops.clients import Clients
+from voketag.scans.answers import ScanRecord
 
 SCANS_AFTER_A_KILL = 5
+POLL_EVERY_S = 0.05
 
 
-async def push(
-    system: System, api: Client, key: str, count: int
-) -> tuple[str, list[dict[str, Any]]]:
+async def join(api: Clients) -> str:
+    """Make a factory; gives its key."""
+    return (await api.ops.create_factory("Acme", "orders@acme.example")).api_key
+
+
+async def push(factory: FactoryClient, count: int) -> tuple[UUID, list[ProductLine]]:
     """Push a batch and wait until its products are stored."""
-    batch_id = await api.push_batch(
-        key, product_count=count, sku="SHOE-42", name="Shoe", destination_countries=["BR"]
+    receipt = await factory.create_batch(
+        product_count=count, sku="SHOE-42", name="Shoe", destination_countries=["BR"]
     )
-
-    async def stored() -> bool | None:
-        return True if (await api.batch(key, batch_id))["merkle_root"] else None
-
-    await system.until("the batch is stored", stored)
-    products = await api.products(key, batch_id)
-    assert products is not None
+    await factory.wait_for(
+        receipt.batch_id, "processing", timeout_s=STEP_TIMEOUT_S, every_s=POLL_EVERY_S
+    )
+    products = [product async for product in factory.products(receipt.batch_id)]
     assert len(products) == count
-    return batch_id, products
+    return receipt.batch_id, products
 
 
-async def completed(system: System, api: Client, key: str, batch_id: str) -> dict[str, Any]:
-    """The batch once its anchor is final."""
+async def completed(system: System, factory: FactoryClient, batch_id: UUID) -> Batch:
+    """The batch once its anchor is final; what is restarted meanwhile is asked again."""
 
-    async def probe() -> dict[str, Any] | None:
-        batch = await api.batch(key, batch_id)
-        return batch if batch["status"] == "completed" else None
+    async def probe() -> Batch | None:
+        batch = await factory.batch(batch_id)
+        return batch if batch.status == "completed" else None
 
-    return dict(await system.until("the batch is completed", probe))
+    batch = await system.until("the batch is completed", probe)
+    assert isinstance(batch, Batch)
+    return batch
 
 
-async def recorded(system: System, api: Client, scan_id: str) -> dict[str, Any]:
+async def recorded(system: System, api: Clients, scan_id: UUID) -> ScanRecord:
     """A scan once it is stored."""
-    return dict(await system.until("the scan is stored", lambda: api.stored_scan(scan_id)))
+    found = await system.until("the scan is stored", lambda: api.scan.scan_of_record(scan_id))
+    assert isinstance(found, ScanRecord)
+    return found
 
 
-async def proven(api: Client, key: str, product_id: str, chain_url: str) -> None:
+async def proven(factory: FactoryClient, product_id: str, chain_url: str) -> None:
     """A product's proof holds: by itself, on the chain, and for a contract."""
-    proof = verify.read(await api.proof(key, product_id))
+    proof = verify.read(await factory.proof_bundle(product_id))
     checks = [
         *verify.offline(proof),
         *await verify.on_chain(proof, chain_url, None),
@@ -65,7 +72,7 @@ async def proven(api: Client, key: str, product_id: str, chain_url: str) -> None
 class Phones:
     """Scans that go on while the system breaks: what was attempted, what was accepted."""
 
-    def __init__(self, api: Client, tokens: list[str]) -> None:
+    def __init__(self, api: Clients, tokens: list[str]) -> None:
         self._api = api
         self._tokens = tokens
         self.attempted: set[UUID] = set()
@@ -78,24 +85,27 @@ class Phones:
             scan_id = identifiers.new_id()
             self.attempted.add(scan_id)
             # What was not answered may have been accepted or not: its phone would try again.
-            with contextlib.suppress(Failed):
-                await self._api.scan(
-                    token=self._tokens[number % len(self._tokens)],
-                    scan_id=str(scan_id),
+            with contextlib.suppress(ApiError):
+                await self._api.scan.scan(
+                    self._tokens[number % len(self._tokens)],
+                    scan_id=scan_id,
                     country="BR",
-                    device={"install_id": f"phone-{number % 7}"},
+                    device=Device(install_id=f"phone-{number % 7}"),
                 )
                 self.accepted.add(scan_id)
             await asyncio.sleep(0.02)
 
 
-async def push_patiently(system: System, api: Client, key: str) -> str:
-    async def push_once() -> str | None:
-        with contextlib.suppress(Failed):
-            return await api.push_batch(key, product_count=20, sku="HAT-1", name="Hat")
+async def push_patiently(system: System, factory: FactoryClient) -> UUID:
+    async def push_once() -> UUID | None:
+        with contextlib.suppress(ApiError):
+            receipt = await factory.create_batch(product_count=20, sku="HAT-1", name="Hat")
+            return receipt.batch_id
         return None
 
-    return str(await system.until("a batch is accepted", push_once))
+    accepted = await system.until("a batch is accepted", push_once)
+    assert isinstance(accepted, UUID)
+    return accepted
 
 
 async def kill(system: System, name: str) -> None:
@@ -110,20 +120,18 @@ async def kill(system: System, name: str) -> None:
     await system.until(f"{name} is started again", another)
 
 
-async def back(system: System, api: Client, phones: Phones) -> None:
+async def back(system: System, api: Clients, phones: Phones) -> None:
     """Scans are accepted again, and every process is ready."""
     accepted = len(phones.accepted)
 
     async def probe() -> bool | None:
         try:
-            for where in (api.where.scan, api.where.factory, api.where.ops):
-                await api.ready(where)
-            groups = [
-                group for stream in (await api.streams())["streams"] for group in stream["groups"]
-            ]
-        except Failed:
+            for door in api.doors.values():
+                await door.ready()
+            groups = [group for stream in await api.ops.streams() for group in stream.groups]
+        except ApiError:
             return None
-        alive = all(group["consumers"] > 0 for group in groups)
+        alive = all(group.consumers > 0 for group in groups)
         enough = len(phones.accepted) >= accepted + SCANS_AFTER_A_KILL
         return True if alive and enough else None
 

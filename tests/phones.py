@@ -19,9 +19,10 @@ from voketag.process import Wires
 class Phone:
     """A client of one scan service."""
 
-    def __init__(self, session: aiohttp.ClientSession, wires: Wires) -> None:
+    def __init__(self, session: aiohttp.ClientSession, wires: Wires, url: str) -> None:
         self.session = session
         self.wires = wires
+        self.url = url
 
     async def scan(self, token: str, **more: Any) -> dict[str, Any]:
         """Scan, expecting an answer."""
@@ -59,9 +60,9 @@ async def phone_on(redis_url: str, database_url: str, **changed: str) -> AsyncIt
         process.open_wires(settings, database=True, replica=True) as wires,
         scan.opened(wires) as app,
         listening(app, settings, 0) as port,
-        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+        aiohttp.ClientSession(url := f"http://127.0.0.1:{port}") as session,
     ):
-        yield Phone(session, wires)
+        yield Phone(session, wires, url)
 
 
 def scan_id_at(at_ms: int) -> str:

@@ -16,8 +16,9 @@ import psutil
 
 from tests.command import COMMAND, environment
 from voketag import settings
-from voketag.ops import client, instance
-from voketag.ops.client import Client
+from voketag.client import WaitTimeout, waiting
+from voketag.ops import clients, instance
+from voketag.ops.clients import Clients
 from voketag.ops.run import PORT_VARIABLES, PORTS, with_ports
 
 WORKERS_MOST = 16
@@ -107,8 +108,8 @@ class System:
             return None
 
     @contextlib.asynccontextmanager
-    async def api(self) -> AsyncIterator[Client]:
-        async with client.opened(self.settings) as opened:
+    async def api(self) -> AsyncIterator[Clients]:
+        async with clients.opened(self.settings, retries=False) as opened:
             yield opened
 
     @property
@@ -134,8 +135,8 @@ class System:
         timeout_s: float = STEP_TIMEOUT_S,
     ) -> Any:
         try:
-            return await client.until(what, probe, timeout_s, every_s=0.05)
-        except client.Late as error:
+            return await waiting.until(what, probe, timeout_s, every_s=0.05)
+        except WaitTimeout as error:
             raise AssertionError(f"{error}\n{self.output[-6000:]}") from None
 
 

@@ -17,6 +17,7 @@ from tests.flow import (
     all_accounted_for,
     back,
     completed,
+    join,
     kill,
     proven,
     push,
@@ -24,6 +25,7 @@ from tests.flow import (
     recorded,
 )
 from tests.system import System
+from voketag.client import Device
 from voketag.ops import instance
 from voketag.stack.program import read_procfile
 from voketag.stack.stack import VARIABLES
@@ -48,23 +50,25 @@ async def test_the_main_job_and_the_starts_after_it(system: System) -> None:
     await system.start()
     assert f"admin key         {system.settings.admin_key}" in system.output
     async with system.api() as api:
-        _, key = await api.create_factory("Acme", "orders@acme.example")
-        batch_id, products = await push(system, api, key, 200)
-        token = products[0]["token"]
-        first = await api.scan(token=token, country="BR", device={"install_id": "a"})
-        assert first["verdict"] == "authentic"
-        assert (await recorded(system, api, first["scan_id"]))["verdict"] == "authentic"
+        key = await join(api)
+        factory = api.factory(key)
+        batch_id, products = await push(factory, 200)
+        token = products[0].token
+        first = await api.scan.scan(token, country="BR", device=Device(install_id="a"))
+        assert first.verdict == "authentic"
+        assert (await recorded(system, api, first.scan_id)).verdict == "authentic"
         last = first
         for country in MANY_COUNTRIES[1:]:
-            last = await api.scan(token=token, country=country, device={"install_id": country})
-        assert last["verdict"] == "high_risk"
-        await api.report(token=token, reason="counterfeit")
-        forged = await api.scan(
-            token=token[:-9] + ("00" if token[-9:-7] != "00" else "11") + token[-7:]
+            device = Device(install_id=country)
+            last = await api.scan.scan(token, country=country, device=device)
+        assert last.verdict == "high_risk"
+        await api.scan.report("counterfeit", token=token)
+        forged = await api.scan.scan(
+            token[:-9] + ("00" if token[-9:-7] != "00" else "11") + token[-7:]
         )
-        assert forged["verdict"] == "not_recognised"
-        await completed(system, api, key, batch_id)
-        await proven(api, key, products[0]["product_id"], system.settings.chain_url)
+        assert forged.verdict == "not_recognised"
+        await completed(system, factory, batch_id)
+        await proven(factory, products[0].product_id, system.settings.chain_url)
     await commands_find_it(system)
     demo = system.demo
     await system.end(signal.SIGTERM)
@@ -74,15 +78,20 @@ async def test_the_main_job_and_the_starts_after_it(system: System) -> None:
         assert system.demo == demo
         assert system.settings.admin_key not in system.output
         async with system.api() as api:
-            batch = await api.batch(key, batch_id)
-            assert (batch["status"], batch["anchor"]["status"]) == ("completed", "final")
-            await proven(api, key, products[1]["product_id"], system.settings.chain_url)
-            assert await api.stored_scan(first["scan_id"]) is not None
-            again = await api.scan(token=token, country="BR", device={"install_id": "a"})
-            assert again["history"]["scans"] == last["history"]["scans"] + 1
-            assert "reported" in {reason["code"] for reason in again["risk"]["reasons"]}
+            factory = api.factory(key)
+            batch = await factory.batch(batch_id)
+            assert batch.anchor is not None
+            assert (batch.status, batch.anchor.status) == ("completed", "final")
+            await proven(factory, products[1].product_id, system.settings.chain_url)
+            assert await api.scan.scan_of_record(first.scan_id) is not None
+            again = await api.scan.scan(token, country="BR", device=Device(install_id="a"))
+            assert again.history is not None
+            assert last.history is not None
+            assert again.risk is not None
+            assert again.history.scans == last.history.scans + 1
+            assert "reported" in {reason.code for reason in again.risk.reasons}
             last = again
-            await recorded(system, api, again["scan_id"])
+            await recorded(system, api, again.scan_id)
         await system.end(ending)
 
 
@@ -111,22 +120,21 @@ async def test_everything_is_killed_once_while_scans_go_on(system: System) -> No
     await system.start()
     names = [program.name for program in read_procfile(PROCFILE)] + list(VARIABLES)
     async with system.api() as api:
-        _, key = await api.create_factory("Acme", "orders@acme.example")
-        _, products = await push(system, api, key, 50)
-        phones = Phones(api, [product["token"] for product in products])
+        factory = api.factory(await join(api))
+        _, products = await push(factory, 50)
+        phones = Phones(api, [product.token for product in products])
         scanning = asyncio.create_task(phones.scan_for_ever())
         pushed = []
         for name in names:
             # A batch is on its way at each kill, so that every step of it is interrupted by one.
-            pushed.append(await push_patiently(system, api, key))
+            pushed.append(await push_patiently(system, factory))
             await kill(system, name)
             await back(system, api, phones)
         await end(scanning)
         for batch_id in pushed:
-            await completed(system, api, key, batch_id)
-            exported = await api.products(key, batch_id)
-            assert exported is not None
+            await completed(system, factory, batch_id)
+            exported = [product async for product in factory.products(batch_id)]
             assert len(exported) == 20
-            await proven(api, key, exported[0]["product_id"], system.settings.chain_url)
+            await proven(factory, exported[0].product_id, system.settings.chain_url)
         await all_accounted_for(system, phones)
     await system.end(signal.SIGTERM)

@@ -5,15 +5,13 @@ and each primary away for a while.
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-import aiohttp
 import pytest
 
 from tests.command import environment, voketag
@@ -22,6 +20,7 @@ from tests.flow import (
     all_accounted_for,
     back,
     completed,
+    join,
     kill,
     proven,
     push,
@@ -31,7 +30,9 @@ from tests.flow import (
 from tests.redis_cluster import Primary, RedisCluster, redis_cluster
 from tests.system import System
 from voketag import events, identifiers, topology
-from voketag.ops.client import Client, Failed
+from voketag.batches.answers import BatchEvent
+from voketag.client import FactoryClient, ProblemError
+from voketag.ops.clients import Clients
 from voketag.redis.connection import connect
 from voketag.redis.dead_letters import dead_stream
 from voketag.tasks import end
@@ -54,13 +55,14 @@ async def system(cluster: RedisCluster, tmp_path: Path) -> AsyncIterator[System]
     await started.close()
 
 
-async def by_shard(system: System, api: Client, key: str) -> dict[int, str]:
-    """A token of a product of each shard, and whatever else the batch holds stored."""
-    _, products = await push(system, api, key, 40)
-    return {
-        events.shard_of(UUID(product["product_id"]), SHARDS): product["token"]
-        for product in products
+async def by_shard(factory: FactoryClient) -> tuple[UUID, str, dict[int, str]]:
+    """A batch, a product of it, and a token of a product of each shard."""
+    batch_id, products = await push(factory, 40)
+    tokens = {
+        events.shard_of(UUID(product.product_id), SHARDS): product.token for product in products
     }
+    assert set(tokens) == set(range(SHARDS))
+    return batch_id, products[0].product_id, tokens
 
 
 # ---------------------------------------------------------------------- the main job
@@ -69,65 +71,49 @@ async def by_shard(system: System, api: Client, key: str) -> dict[int, str]:
 @pytest.mark.timeout(300)
 async def test_the_main_job_on_a_cluster(system: System, cluster: RedisCluster) -> None:
     async with system.api() as api:
-        _, key = await api.create_factory("Acme", "orders@acme.example")
-        hearing = asyncio.create_task(first_notice(system, api, key))
-        batch_id, products = await push(system, api, key, 40)
-        assert (await hearing)["batch_id"] == batch_id
-        tokens = {
-            events.shard_of(UUID(product["product_id"]), SHARDS): product["token"]
-            for product in products
-        }
-        assert set(tokens) == set(range(SHARDS))
+        factory = api.factory(await join(api))
+        hearing = asyncio.create_task(first_event(factory))
+        batch_id, product_id, tokens = await by_shard(factory)
+        assert (await hearing).batch_id == batch_id
         for token in tokens.values():
-            scan_id = str(identifiers.new_id())
-            first = await api.scan(token=token, scan_id=scan_id, country="BR")
-            assert first["verdict"] == "authentic"
-            assert (await recorded(system, api, scan_id))["verdict"] == "authentic"
-            assert await api.scan(token=token, scan_id=scan_id, country="BR") == first
-            assert (await api.scan(token=token, country="BR"))["history"]["scans"] == 2
-            await api.report(token=token, reason="counterfeit")
-        await completed(system, api, key, batch_id)
-        await proven(api, key, products[0]["product_id"], system.settings.chain_url)
-        await recall(api, key, batch_id)
+            scan_id = identifiers.new_id()
+            first = await api.scan.scan(token, scan_id=scan_id, country="BR")
+            assert first.verdict == "authentic"
+            assert (await recorded(system, api, scan_id)).verdict == "authentic"
+            assert await api.scan.scan(token, scan_id=scan_id, country="BR") == first
+            second = await api.scan.scan(token, country="BR")
+            assert second.history is not None
+            assert second.history.scans == 2
+            await api.scan.report("counterfeit", token=token)
+        await completed(system, factory, batch_id)
+        await proven(factory, product_id, system.settings.chain_url)
+        await factory.recall(batch_id, "a test")
         for token in tokens.values():
-            assert (await api.scan(token=token))["verdict"] == "recalled"
+            assert (await api.scan.scan(token)).verdict == "recalled"
         await ops_sees_it(system, api)
     await dead_letters_are_handled(system, cluster)
     await system.end(signal.SIGTERM)
 
 
-async def first_notice(system: System, api: Client, key: str) -> dict[str, Any]:
-    """The first notice that a factory hears."""
-    url, headers = f"{api.where.factory}/v1/events", {"Authorization": f"Bearer {key}"}
-    async with (
-        asyncio.timeout(60),
-        aiohttp.ClientSession(headers=headers) as session,
-        session.get(url) as response,
-    ):
-        async for line in response.content:
-            if line.startswith(b"data:"):
-                return dict(json.loads(line.removeprefix(b"data:")))
-    raise AssertionError(f"the feed ended\n{system.output[-2000:]}")
+async def first_event(factory: FactoryClient) -> BatchEvent:
+    """The first thing that a factory hears of its batches."""
+    async with asyncio.timeout(60), contextlib.aclosing(factory.events()) as heard:
+        event = await anext(heard)
+    assert isinstance(event, BatchEvent)
+    return event
 
 
-async def recall(api: Client, key: str, batch_id: str) -> None:
-    url = f"{api.where.factory}/v1/batches/{batch_id}/recall"
-    await api.ask("POST", url, (200, 202, 204), key=key, body={"reason": "a test"})
-
-
-async def ops_sees_it(system: System, api: Client) -> None:
+async def ops_sees_it(system: System, api: Clients) -> None:
     """Streams, groups, statistics, metrics, and what passes by."""
-    streams = (await api.streams())["streams"]
-    assert {one["stream"] for one in streams} == set(events.all_streams(SHARDS))
-    assert all(group["consumers"] == 1 for one in streams for group in one["groups"])
-    admin = system.settings.admin_key
-    _, stats = await api.ask("GET", f"{api.where.ops}/v1/stats", key=admin)
-    assert json.loads(stats)
+    streams = await api.ops.streams()
+    assert {one.stream for one in streams} == set(events.all_streams(SHARDS))
+    assert all(group.consumers == 1 for one in streams for group in one.groups)
+    assert (await api.ops.stats()).today.scans > 0
 
     async def measured() -> bool | None:
-        _, metrics = await api.ask("GET", f"{api.where.ops}/metrics", key=admin)
+        metrics = await api.ops.metrics()
         sample = r'^voketag_entries_handled_total\{.*process="(\w+)"'
-        found = set(re.findall(sample, metrics.decode(), re.MULTILINE))
+        found = set(re.findall(sample, metrics, re.MULTILINE))
         return True if found == {"score", "persist", "register", "anchor", "notify"} else None
 
     await system.until("every consumer's metrics are there", measured)
@@ -169,13 +155,13 @@ async def test_consumers_and_primaries_are_killed_while_scans_go_on(
     starts meanwhile. Once it is back, all that was accepted is stored, once.
     """
     async with system.api() as api:
-        _, key = await api.create_factory("Acme", "orders@acme.example")
-        tokens = await by_shard(system, api, key)
+        factory = api.factory(await join(api))
+        _, _, tokens = await by_shard(factory)
         phones = Phones(api, list(tokens.values()))
         scanning = asyncio.create_task(phones.scan_for_ever())
         pushed = []
         for name in topology.CONSUMERS:
-            pushed.append(await push_patiently(system, api, key))
+            pushed.append(await push_patiently(system, factory))
             await kill(system, name)
             await back(system, api, phones)
         for away in cluster.primaries:
@@ -187,16 +173,16 @@ async def test_consumers_and_primaries_are_killed_while_scans_go_on(
             await away.start()
             await cluster.whole()
             await back(system, api, phones)
-            pushed.append(await push_patiently(system, api, key))
+            pushed.append(await push_patiently(system, factory))
         await end(scanning)
         for batch_id in pushed:
-            await completed(system, api, key, batch_id)
+            await completed(system, factory, batch_id)
         await all_accounted_for(system, phones)
     await system.end(signal.SIGTERM)
 
 
 async def the_others_go_on(
-    system: System, api: Client, cluster: RedisCluster, away: Primary, tokens: dict[int, str]
+    system: System, api: Clients, cluster: RedisCluster, away: Primary, tokens: dict[int, str]
 ) -> set[UUID]:
     """A scan of each shard that is there is accepted and stored meanwhile, and of no other; gives
     those that were accepted.
@@ -204,11 +190,11 @@ async def the_others_go_on(
     accepted = set()
     for shard, token in tokens.items():
         if cluster.of(events.scans(shard)) is away:
-            with pytest.raises(Failed, match="answered 503"):
-                await api.scan(token=token)
+            with pytest.raises(ProblemError, match="answered 503"):
+                await api.scan.scan(token)
             continue
-        scan_id = (await api.scan(token=token))["scan_id"]
+        scan_id = (await api.scan.scan(token)).scan_id
         await recorded(system, api, scan_id)
-        accepted.add(UUID(scan_id))
+        accepted.add(scan_id)
     assert accepted
     return accepted

@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
 
 from consumers.maintain import Maintenance
 from tests.factory_floor import settings_for
+from tests.flow import completed, join, recorded
 from tests.pgbouncer import pgbouncer
 from tests.scored_scans import rebuilt_history, rows, scored, statistics_hold
 from tests.servers import database_named
@@ -126,25 +126,18 @@ async def test_f35_the_whole_system_behind_a_pooler(database_url: str, tmp_path:
 
 async def the_main_job(system: System, database_url: str) -> None:
     async with system.api() as api:
-        _, key = await api.create_factory("Acme", "orders@acme.example")
+        factory = api.factory(await join(api))
 
-        async def batch(number: int) -> str:
-            batch_id = await api.push_batch(
-                key, product_count=50, sku=f"SHOE-{number}", name="Shoe", destination_countries=[]
+        async def batch(number: int) -> None:
+            made = await factory.create_batch(
+                product_count=50, sku=f"SHOE-{number}", name="Shoe", destination_countries=[]
             )
-
-            async def completed() -> list[dict[str, Any]] | None:
-                if (await api.batch(key, batch_id))["status"] != "completed":
-                    return None
-                return await api.products(key, batch_id)
-
-            products = await system.until("the batch is completed", completed)
+            await completed(system, factory, made.batch_id)
+            products = [product async for product in factory.products(made.batch_id)]
             scanned = await asyncio.gather(
-                *(api.scan(token=product["token"], country="BR") for product in products[:20])
+                *(api.scan.scan(product.token, country="BR") for product in products[:20])
             )
-            last = scanned[-1]["scan_id"]
-            await system.until("its scans are stored", lambda: api.stored_scan(last))
-            return batch_id
+            await recorded(system, api, scanned[-1].scan_id)
 
         await asyncio.gather(*(batch(number) for number in range(4)))
 

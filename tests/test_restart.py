@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import aiohttp
@@ -13,9 +12,10 @@ import psutil
 import pytest
 
 from tests.command import environment, voketag
+from tests.flow import join, push
 from tests.system import System
 from voketag import identifiers
-from voketag.ops.client import Client
+from voketag.ops.clients import Clients
 from voketag.stack.program import read_procfile
 from voketag.tasks import end
 
@@ -35,7 +35,7 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
 class Load:
     """Clients that never stop and never try again: what was accepted, and what failed."""
 
-    def __init__(self, system: System, api: Client, key: str, token: str) -> None:
+    def __init__(self, system: System, api: Clients, key: str, token: str) -> None:
         self._where = api.where
         self._token = token
         self._factory = {"Authorization": f"Bearer {key}"}
@@ -111,15 +111,10 @@ async def test_f9_no_request_fails_while_every_process_is_restarted(system: Syst
         await stored_once(system, load)
 
 
-async def load_on(system: System, api: Client) -> Load:
-    _, key = await api.create_factory("Acme", "orders@acme.example")
-    batch_id = await api.push_batch(key, product_count=1, sku="SHOE-42", name="Shoe")
-
-    async def token() -> Any:
-        return await api.products(key, batch_id) or None
-
-    (product,) = await system.until("the batch is stored", token)
-    return Load(system, api, key, product["token"])
+async def load_on(system: System, api: Clients) -> Load:
+    key = await join(api)
+    _, (product,) = await push(api.factory(key), 1)
+    return Load(system, api, key, product.token)
 
 
 async def stored_once(system: System, load: Load) -> None:

@@ -4,7 +4,6 @@ things, and then everything it wrote, said and keeps is searched for them.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import stat
@@ -19,9 +18,10 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.factory_floor import until
+from tests.flow import push
 from tests.system import System
 from voketag import keys
-from voketag.ops.client import Client, Failed
+from voketag.ops.clients import Clients
 
 EMAIL, REPORTER = "orders@acme-secrets.example", "reporter@person.example"
 ADDRESS, INSTALL, AGENT = "203.0.113.77", "install-7f3a9c", "AgentOfOnePerson/9.1"
@@ -45,32 +45,23 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
     await started.close()
 
 
-async def use(api: Client) -> dict[str, str]:
+async def use(api: Clients) -> dict[str, str]:
     """Do what is done with VokeTag, rightly and wrongly; gives the secrets that came of it."""
-    _, key = await api.create_factory("Acme", EMAIL)
-    batch_id = await api.push_batch(key, product_count=3, sku="SHOE-42", name="Shoe")
-
-    async def exported() -> bool:
-        with contextlib.suppress(Failed):
-            return bool(await api.products(key, batch_id))
-        return False
-
-    await until(exported, "the products are stored")
-    products = await api.products(key, batch_id)
-    assert products
-    token, guess = products[0]["token"], keys.mint()
+    key = (await api.ops.create_factory("Acme", EMAIL)).api_key
+    _, products = await push(api.factory(key), 3)
+    token, guess = products[0].token, keys.mint()
     headers = {"X-Forwarded-For": ADDRESS, "User-Agent": AGENT}
     scan_id = await _as_a_person(api, token, headers)
 
     async def recorded() -> bool:
-        return await api.stored_scan(scan_id) is not None
+        return await api.scan.scan_of_record(scan_id) is not None
 
     await until(recorded, "the scan is stored")
     await _wrongly(api, token, guess, headers)
     return {"token": token, "api key": key, "guessed key": guess}
 
 
-async def _as_a_person(api: Client, token: str, headers: dict[str, str]) -> str:
+async def _as_a_person(api: Clients, token: str, headers: dict[str, str]) -> str:
     async with aiohttp.ClientSession(headers=headers) as session:
         scan = {"token": token, "country": "BR", "device": {"install_id": INSTALL}}
         async with session.post(f"{api.where.scan}/v1/scans", json=scan) as response:
@@ -83,7 +74,7 @@ async def _as_a_person(api: Client, token: str, headers: dict[str, str]) -> str:
     return scan_id
 
 
-async def _wrongly(api: Client, token: str, guess: str, headers: dict[str, str]) -> None:
+async def _wrongly(api: Clients, token: str, guess: str, headers: dict[str, str]) -> None:
     """Wrong keys, wrong bodies and paths that hold secrets; no answer gives one back."""
     bearer = {**headers, "Authorization": f"Bearer {guess}"}
     async with aiohttp.ClientSession(headers=bearer) as session:
@@ -106,7 +97,7 @@ async def _wrongly(api: Client, token: str, guess: str, headers: dict[str, str])
                 assert token not in await response.text()
 
 
-async def metrics(api: Client) -> str:
+async def metrics(api: Clients) -> str:
     text = []
     async with aiohttp.ClientSession() as session:
         for where in (api.where.scan, api.where.factory, api.where.ops):

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import msgspec
@@ -21,6 +20,7 @@ from tests.command import environment, voketag
 from tests.cutting_proxy import cutting_proxy
 from tests.erp import anchor, serving
 from tests.factory_floor import store_product, token_of, until
+from tests.flow import join, push
 from tests.phones import Phone, phone_on
 from tests.scored_scans import scored
 from tests.servers import Servers, database_named
@@ -344,15 +344,9 @@ async def test_the_whole_system_with_a_replica(
     try:
         await system.start()
         async with system.api() as api:
-            _, key = await api.create_factory("Acme", "orders@acme.example")
-            batch_id = await api.push_batch(key, product_count=1, sku="SHOE-42", name="Shoe")
-
-            async def exported() -> Any:
-                return await api.products(key, batch_id) or None
-
-            (product,) = await system.until("the batch is stored", exported)
-            scanned = await api.scan(token=product["token"], country="BR")
-            assert scanned["verdict"] == "authentic"
+            _, (product,) = await push(api.factory(await join(api)), 1)
+            scanned = await api.scan.scan(product.token, country="BR")
+            assert scanned.verdict == "authentic"
 
             async def replica_is_asked_by_both() -> bool | None:
                 async with (

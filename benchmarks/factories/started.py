@@ -27,11 +27,11 @@ async def voketag(folder: Path) -> AsyncIterator[Factory]:
         our_system.running(folder, _VARIABLES) as whole,
         aiohttp.ClientSession() as session,
     ):
-        _, key = await whole.api.create_factory("Benchmark", "benchmark@example.com")
+        made = await whole.api.ops.create_factory("Benchmark", "benchmark@example.com")
         yield Factory(
             our_system.NAME,
             f"{whole.api.where.factory}/v1/batches",
-            {"Authorization": f"Bearer {key}"},
+            {"Authorization": f"Bearer {made.api_key}"},
             session,
             whole.database,
             "batch_id",

@@ -8,16 +8,15 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 from redis.asyncio import Redis
 
 from benchmarks.systems.system import PRODUCTS, System
 from voketag import settings as settings_module
-from voketag.ops import client
+from voketag.ops import clients
 from voketag.ops import run as ops_run
-from voketag.ops.client import Client
+from voketag.ops.clients import Clients
 from voketag.settings import Settings
 from voketag.stack.formation import Formation
 from voketag.stack.home import make_home
@@ -40,7 +39,7 @@ class Running:
     servers: Stack
     programs: Supervisor
     program_names: tuple[str, ...]
-    api: Client
+    api: Clients
     database: asyncpg.Connection
     redis: Redis
 
@@ -84,7 +83,7 @@ async def running(folder: Path, variables: Mapping[str, str]) -> AsyncIterator[R
         programs = Supervisor(make_home(folder / "programs"), environ, say, say)
         stack.push_async_callback(programs.stop)
         names = await _start(programs, settings)
-        api = await stack.enter_async_context(client.opened(settings))
+        api = await stack.enter_async_context(clients.opened(settings, retries=False))
         await ops_run.everything_ready(api)
         redis = Redis.from_url(settings.redis_url)
         stack.push_async_callback(redis.aclose)
@@ -110,14 +109,10 @@ async def _start(programs: Supervisor, settings: Settings) -> tuple[str, ...]:
     return tuple(every)
 
 
-async def _products(api: Client, count: int) -> list[str]:
+async def _products(api: Clients, count: int) -> list[str]:
     """Have a factory push a batch. The tokens of its products, once they are stored."""
-    _, key = await api.create_factory("Benchmark", "benchmark@example.com")
-    batch_id = await api.push_batch(key, product_count=count, sku="SHOE-42", name="Running shoe")
-
-    async def stored() -> list[dict[str, Any]] | None:
-        batch = await api.batch(key, batch_id)
-        return await api.products(key, batch_id) if batch["merkle_root"] is not None else None
-
-    products = await client.until("products", stored, PRODUCTS_TIMEOUT_S, every_s=0.1)
-    return [product["token"] for product in products]
+    made = await api.ops.create_factory("Benchmark", "benchmark@example.com")
+    factory = api.factory(made.api_key)
+    batch = await factory.create_batch(product_count=count, sku="SHOE-42", name="Running shoe")
+    await factory.wait_for(batch.batch_id, "processing", timeout_s=PRODUCTS_TIMEOUT_S)
+    return [product.token async for product in factory.products(batch.batch_id)]

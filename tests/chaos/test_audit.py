@@ -17,10 +17,10 @@ from chaos.findings import Audit
 from chaos.ledger import Ledger
 from chaos.load import Load, opened_session
 from chaos.system import System, started
+from tests.flow import join, push
 from tests.servers import eventually
 from voketag import events
 from voketag.events import DEAD_SUFFIX
-from voketag.ops.client import until
 
 SCANS = 40
 
@@ -33,13 +33,9 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
 
 async def loaded(system: System, ledger: Ledger) -> None:
     """A small load, accepted and stored to the end."""
-    _, key = await system.api.create_factory("Acme", "orders@acme.example")
-    batch_id = await system.api.push_batch(key, product_count=2, sku="SHOE-42", name="Shoe")
-
-    async def made() -> list[dict[str, Any]] | None:
-        return await system.api.products(key, batch_id)
-
-    tokens = [product["token"] for product in await until("products", made, 20)]
+    key = await join(system.api)
+    _, products = await push(system.api.factory(key), 2)
+    tokens = [product.token for product in products]
     async with opened_session() as session:
         load = Load(system.api.where, key, tokens, ledger, random.Random(1), session)
         await asyncio.gather(*(load.scan_once() for _ in range(SCANS)), load.push_once())

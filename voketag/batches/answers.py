@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from voketag.batches.submission import Status
 
@@ -81,3 +82,21 @@ class ProductLine(msgspec.Struct, frozen=True):
     serial: str
     token: str
     verification_url: str
+
+
+class BatchEvent(msgspec.Struct, frozen=True):
+    """Something that happened to a batch, as its factory hears of it (GET /v1/events)."""
+
+    notice_id: UUID
+    factory_id: UUID
+    kind: Annotated[
+        str,
+        Meta(
+            description="batch.processing, batch.completed, batch.failed or batch.recalled; "
+            "others may be added.",
+            examples=["batch.completed"],
+        ),
+    ]
+    batch_id: UUID
+    at: datetime
+    detail: dict[str, Any]

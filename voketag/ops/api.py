@@ -26,8 +26,8 @@ from voketag.ops import (
     api_products,
     api_reports,
     api_session,
-    dashboard,
     live,
+    pages,
 )
 from voketag.ops.access import guarded
 from voketag.ops.callers import Callers
@@ -64,8 +64,9 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
         *api_reports.routes(wires),
         *api_dead.routes(wires),
         *live.routes(watched),
-        *dashboard.routes(),
+        *pages.routes(),
     ]
+    watched.start()
     try:
         app = application(
             "VokeTag ops",

@@ -13,12 +13,12 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from voketag.administration import Day
 from voketag.errors import InvalidField
 from voketag.http.requests import read_query
 from voketag.http.routes import Route, json_response
 from voketag.process import Wires
 from voketag.records import stats
-from voketag.records.stats import Day
 
 DAYS_MAX = 366
 DAYS_DEFAULT = 30

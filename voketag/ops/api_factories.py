@@ -12,6 +12,12 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from voketag.administration import (
+    Factory,
+    FactoryPage,
+    NewFactoryAnswer,
+    NewKeyAnswer,
+)
 from voketag.cursors import cursor_after, read_cursor
 from voketag.errors import Conflict, InvalidField
 from voketag.http.problems import Problem, not_found
@@ -32,6 +38,7 @@ from voketag.roles import allows
 
 LIST_MAX = 1000
 LIST_DEFAULT = 100
+EXAMPLE_END = "2100-01-01T00:00:00Z"
 KEY_LIFE_MAX = timedelta(days=36_525)
 
 
@@ -41,6 +48,7 @@ class NewFactory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[
         str,
         Meta(
+            examples=["Acme Shoes"],
             min_length=1,
             max_length=NAME_MAX_CHARACTERS,
             extra_json_schema={"pattern": PRINTABLE_PATTERN},
@@ -48,56 +56,25 @@ class NewFactory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
     email: Annotated[
         str,
-        Meta(max_length=EMAIL_MAX_CHARACTERS, extra_json_schema={"pattern": EMAIL_PATTERN}),
+        Meta(
+            description="Of one factory alone, whatever the case of letters.",
+            examples=["erp@acme.example"],
+            max_length=EMAIL_MAX_CHARACTERS,
+            extra_json_schema={"pattern": EMAIL_PATTERN},
+        ),
     ]
-
-
-class NewFactoryAnswer(msgspec.Struct, frozen=True):
-    """A factory was made; its key is shown this once."""
-
-    factory_id: UUID
-    api_key: str
 
 
 class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /v1/factories/{id}/keys; without an end the key is valid until revoked."""
 
-    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
-
-
-class NewKeyAnswer(msgspec.Struct, frozen=True):
-    """A key was made; it is shown this once."""
-
-    key_id: UUID
-    api_key: str
-    expires_at: datetime | None
-
-
-class Key(msgspec.Struct, frozen=True):
-    """What is known of a key: its first characters, and since and until when it is valid."""
-
-    key_id: UUID
-    prefix: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-
-
-class Factory(msgspec.Struct, frozen=True):
-    """A factory and its keys, the oldest first. A viewer is not told its e-mail address."""
-
-    factory_id: UUID
-    name: str
-    email: str | None
-    created_at: datetime
-    keys: tuple[Key, ...]
-
-
-class FactoryPage(msgspec.Struct, frozen=True):
-    """Some factories, the oldest first, and the cursor of the page after them."""
-
-    factories: tuple[Factory, ...]
-    next_cursor: str | None
+    expires_at: (
+        Annotated[
+            datetime,
+            Meta(tz=True, description="Within the next 100 years.", examples=[EXAMPLE_END]),
+        ]
+        | None
+    ) = None
 
 
 class PageQuery(msgspec.Struct, frozen=True):

@@ -3,77 +3,31 @@
 from __future__ import annotations
 
 import time
-from datetime import date
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-import msgspec
 from aiohttp import web
 
 from voketag import identifiers, topology
+from voketag.administration import (
+    Day,
+    Group,
+    StatsAnswer,
+    Stream,
+    StreamsAnswer,
+    Today,
+    TopProduct,
+)
 from voketag.http.routes import Route, json_response
 from voketag.ownership import LEASE_MS
 from voketag.process import Wires
 from voketag.records import stats
 from voketag.records.database import Connection
-from voketag.records.stats import Day, Named
+from voketag.records.stats import Named
 from voketag.redis.stream_status import StreamStatus, read_status
 
 DAYS = 30
 TOP_PRODUCTS = 10
-
-
-class Group(msgspec.Struct, frozen=True):
-    """A group of a stream. `lag` is null where Redis does not know it; `oldest_unacked_s` is the
-    age of the oldest entry not acknowledged, 0 where there is none; `registered` is false for a
-    group that is none of ours.
-    """
-
-    group: str
-    registered: bool
-    lag: int | None
-    pending: int
-    oldest_unacked_s: float
-    consumers: int
-
-
-class Stream(msgspec.Struct, frozen=True):
-    """A stream: its entries, its dead letters, its groups."""
-
-    stream: str
-    length: int
-    dead: int
-    groups: tuple[Group, ...]
-
-
-class StreamsAnswer(msgspec.Struct, frozen=True):
-    """Every stream of the pipeline."""
-
-    streams: tuple[Stream, ...]
-
-
-class Today(msgspec.Struct, frozen=True):
-    """The UTC day so far: the scans accepted, and of those the ones that are stored."""
-
-    day: date
-    scans: int
-    stored: Day
-
-
-class TopProduct(msgspec.Struct, frozen=True):
-    """One of today's most scanned products; SKU and name are null where it is not stored."""
-
-    product_id: UUID
-    scans: int
-    sku: str | None
-    name: str | None
-
-
-class StatsAnswer(msgspec.Struct, frozen=True):
-    """Today, the last 30 UTC days with today as the first, and today's most scanned products."""
-
-    today: Today
-    days: tuple[Day, ...]
-    top_products: tuple[TopProduct, ...]
 
 
 class Figures:
@@ -86,7 +40,7 @@ class Figures:
     async def streams(self, _: web.Request) -> web.Response:
         """How every stream stands."""
         found = await read_status(self._wires.streams.redis, self._groups, LEASE_MS)
-        return json_response(StreamsAnswer(tuple(map(_stream, found))))
+        return json_response(StreamsAnswer(tuple(map(stream_of, found))))
 
     async def stats(self, _: web.Request) -> web.Response:
         """The statistics."""
@@ -100,16 +54,24 @@ class Figures:
             return await stats.daily(connection, day, DAYS), await stats.named(connection, wanted)
 
         days, named = await self._wires.reads.first(ask)  # a replica's lag is no matter here
-        products = []
-        for product_id, scans in top:
-            known = named.get(product_id)
-            sku, name = (None, None) if known is None else (known.sku, known.name)
-            products.append(TopProduct(product_id, scans, sku, name))
         today = Today(days[0].day, accepted, days[0])
-        return json_response(StatsAnswer(today, tuple(days), tuple(products)))
+        return json_response(StatsAnswer(today, tuple(days), top_products(top, named)))
 
 
-def _stream(status: StreamStatus) -> Stream:
+def top_products(
+    top: Sequence[tuple[UUID, int]], named: Mapping[UUID, Named]
+) -> tuple[TopProduct, ...]:
+    """The most scanned products with what they are called, as far as that is known."""
+    products = []
+    for product_id, scans in top:
+        known = named.get(product_id)
+        sku, name = (None, None) if known is None else (known.sku, known.name)
+        products.append(TopProduct(product_id, scans, sku, name))
+    return tuple(products)
+
+
+def stream_of(status: StreamStatus) -> Stream:
+    """A stream as it is told."""
     groups = tuple(
         Group(
             group.group,

@@ -4,7 +4,6 @@ which is loaded when it is asked for.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -15,11 +14,10 @@ import click
 
 from voketag.ops import instance
 from voketag.ops.cli_dead import dead
+from voketag.ops.cli_streams import streams
+from voketag.ops.cli_tail import tail
 from voketag.ops.command import FAILED, carry_out, checked_formation, fail
 from voketag.roles import ROLES, Role
-
-_KINDS = ("scans", "scored", "batches", "roots", "notices")
-_VERDICTS = ("authentic", "suspicious", "high_risk", "recalled", "not_recognised")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,6 +30,8 @@ def main() -> None:
 
 
 main.add_command(dead)
+main.add_command(streams)
+main.add_command(tail)
 
 
 @main.command()
@@ -50,12 +50,12 @@ def run(demo: bool, formation: str | None) -> None:
     --formation goes before VOKETAG_FORMATION.
     """
     started_s = time.monotonic()
-    from voketag.ops.client import Client
+    from voketag.ops.clients import Clients
     from voketag.ops.run import run as run_all
     from voketag.ops.welcome import welcome
     from voketag.settings import Settings
 
-    async def when_ready(settings: Settings, api: Client, first: bool) -> None:
+    async def when_ready(settings: Settings, api: Clients, first: bool) -> None:
         await welcome(settings, api, first=first, with_demo=demo, started_s=started_s)
 
     asked = {} if formation is None else {"VOKETAG_FORMATION": formation}
@@ -185,41 +185,3 @@ def verify(proof: BinaryIO, rpc_url: str | None, contract: str | None) -> None:
             "from a source that you trust.",
             err=True,
         )
-
-
-@main.command()
-@click.argument("kinds", nargs=-1, type=click.Choice(_KINDS), metavar=f"[{'|'.join(_KINDS)}]...")
-@click.option(
-    "--verdict",
-    "verdicts",
-    multiple=True,
-    type=click.Choice(_VERDICTS),
-    help="Only scans scored so; may be repeated.",
-)
-@click.option("--from-start", is_flag=True, help="Begin with what the streams still hold.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.option("--count", type=click.IntRange(min=1), help="Stop after so many lines.")
-def tail(
-    kinds: tuple[str, ...],
-    verdicts: tuple[str, ...],
-    from_start: bool,
-    as_json: bool,
-    count: int | None,
-) -> None:
-    """Follow the streams, all or those named: one line an entry, without personal data."""
-    from voketag.ops import tail as tailing
-
-    async def work() -> None:
-        found = instance.find(os.environ)
-        streams = tailing.streams_of(("scored",) if verdicts else kinds, found.shards)
-        left = count
-        async with contextlib.aclosing(
-            tailing.records(found.redis_url, streams, from_start=from_start, verdicts=verdicts)
-        ) as records:
-            async for record in records:
-                click.echo(tailing.json_of(record) if as_json else tailing.line_of(record))
-                left = None if left is None else left - 1
-                if left == 0:
-                    return
-
-    carry_out(work())

@@ -17,6 +17,7 @@ from voketag import events, identifiers
 from voketag.errors import VokeTagError
 from voketag.events import DEAD_SUFFIX
 from voketag.ops.instance import Instance
+from voketag.printable import visible
 from voketag.records import audit
 from voketag.records import dead_letters as kept
 from voketag.records.database import Database
@@ -192,10 +193,11 @@ def readable(value: bytes) -> Any:
 
 def summary(letter: DeadLetter) -> str:
     """A dead letter as one line."""
-    at = identifiers.rfc3339(identifiers.time_of_ms(letter.buried_at_ms))
-    error = " ".join(letter.error.split())
+    at = identifiers.rfc3339(identifiers.time_of_ms(letter.buried_at_ms))[:19]
+    error = visible(" ".join(letter.error.split()))
     error = error if len(error) <= 100 else error[:99] + "…"
-    return f"{letter.entry_id:<20} {at:<24} {letter.group:<9} tried {letter.attempts}x  {error}"
+    group, attempts = visible(letter.group), visible(letter.attempts)
+    return f"{letter.entry_id:<17} {at}Z {group:<9} tried {attempts}x  {error}"
 
 
 def description(letter: DeadLetter) -> Iterator[str]:
@@ -203,12 +205,13 @@ def description(letter: DeadLetter) -> Iterator[str]:
     at = identifiers.rfc3339(identifiers.time_of_ms(letter.buried_at_ms))
     yield f"stream    {letter.stream}"
     yield f"entry     {letter.entry_id} among the dead letters, {letter.original_id} before"
-    yield f"buried    {at} by group {letter.group}, tried {letter.attempts} times"
-    yield f"error     {letter.error}"
+    times = "once" if letter.attempts == "1" else f"{visible(letter.attempts)} times"
+    yield f"buried    {at} by group {visible(letter.group)}, tried {times}"
+    yield f"error     {visible(letter.error)}"
     for name, value in letter.fields.items():
-        lines = _laid_out(value).splitlines() or [""]
-        yield f"{name:<9} {lines[0]}"
-        yield from (" " * 10 + line for line in lines[1:])
+        lines = _laid_out(value).split("\n")
+        yield f"{visible(name):<9} {visible(lines[0])}"
+        yield from (" " * 10 + visible(line) for line in lines[1:])
 
 
 def _laid_out(value: bytes) -> str:

@@ -14,13 +14,17 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from uuid import UUID
 
 from voketag import identifiers
+from voketag.batches.answers import BatchAnchor, ProductLine
+from voketag.client import BatchFailed, Device, FactoryClient
+from voketag.client.waiting import until
 from voketag.errors import VokeTagError
-from voketag.ops import client, run, verify
-from voketag.ops.client import Client
+from voketag.ops import run, verify
+from voketag.ops.clients import Clients
 from voketag.ops.steps import Steps, spelled
+from voketag.scans.answers import ScanAnswer, ScanRecord
 from voketag.settings import Settings
 from voketag.tokens import ALPHABET
 
@@ -42,18 +46,22 @@ class Job:
     """The main job and what it has found out so far."""
 
     settings: Settings
-    api: Client
+    api: Clients
     steps: Steps
     key: str = field(default="", repr=False)
     batch_id: str = ""
     pushed_s: float = 0.0
-    products: list[dict[str, Any]] = field(default_factory=list)
-    first: dict[str, Any] = field(default_factory=dict)
+    products: list[ProductLine] = field(default_factory=list)
+
+    @property
+    def factory(self) -> FactoryClient:
+        """The factory's client, once it has a key."""
+        return self.api.factory(self.key)
 
     @property
     def token(self) -> str:
         """The token that is scanned again and again."""
-        return str(self.products[0]["token"])
+        return self.products[0].token
 
 
 async def demo(environ: Mapping[str, str]) -> bool:
@@ -62,7 +70,7 @@ async def demo(environ: Mapping[str, str]) -> bool:
     words: deque[str] = deque(maxlen=LAST_LINES)
     done, finished = asyncio.Event(), False
 
-    async def work(settings: Settings, api: Client, _first: bool) -> None:
+    async def work(settings: Settings, api: Clients, _first: bool) -> None:
         nonlocal finished
         starting.found = "Redis, Postgres, chain and every process of the Procfile"
         context.close()
@@ -113,9 +121,9 @@ def settings_for(environ: Mapping[str, str]) -> dict[str, str]:
 async def main_job(job: Job) -> None:
     """Every step of the main job, in order."""
     await push(job)
-    await scan_once(job)
+    first = await scan_once(job)
     await scan_nothing(job)
-    await scan_again(job)
+    await scan_again(job, first)
     await scan_abroad(job)
     await report(job)
     await anchored(job)
@@ -129,30 +137,27 @@ async def main_job(job: Job) -> None:
 async def push(job: Job) -> None:
     """A factory, and a batch of products that is stored and has a Merkle root."""
     with job.steps.step("create a factory") as step:
-        factory_id, job.key = await job.api.create_factory("Demo", "demo@example.com")
-        step.found = f"{factory_id}, key {job.key[:11]}…"
+        made = await job.api.ops.create_factory("Demo", "demo@example.com")
+        job.key = made.api_key
+        step.found = f"{made.factory_id}, key {job.key[:11]}…"
     job.pushed_s = time.monotonic()
     with job.steps.step(f"push a batch of {PRODUCTS:,} (to 202)") as step:
-        job.batch_id = await job.api.push_batch(
-            job.key,
+        accepted = await job.factory.create_batch(
             product_count=PRODUCTS,
             sku="SHOE-42",
             name="Running shoe",
             destination_countries=["BR"],
         )
-        step.found = job.batch_id
+        job.batch_id = step.found = str(accepted.batch_id)
     with job.steps.step("all products stored (`processing`)") as step:
-
-        async def stored() -> dict[str, Any] | None:
-            batch = await job.api.batch(job.key, job.batch_id)
-            step.waiting(batch["status"])
-            return batch if batch["merkle_root"] else None
-
-        batch = await client.until("the batch is processing", stored, PROCESSING_TIMEOUT_S, 0.002)
+        step.waiting("pending")
+        batch = await job.factory.wait_for(
+            job.batch_id, "processing", timeout_s=PROCESSING_TIMEOUT_S, every_s=0.002
+        )
         since = spelled(time.monotonic() - job.pushed_s)
-        step.found = f"{since} after the POST, root {batch['merkle_root'][:18]}…"
+        step.found = f"{since} after the POST, root {str(batch.merkle_root)[:18]}…"
     with job.steps.step("download the tokens") as step:
-        job.products = await job.api.products(job.key, job.batch_id) or []
+        job.products = [product async for product in job.factory.products(job.batch_id)]
         _expect("products in the export", len(job.products), PRODUCTS)
         step.found = f"{len(job.products):,} tokens of {len(job.token)} characters"
 
@@ -160,20 +165,26 @@ async def push(job: Job) -> None:
 # ---------------------------------------------------------------------- phones
 
 
-def _phone(number: int) -> dict[str, Any]:
-    return {"device": {"install_id": f"phone-{number}", "model": "Demo phone"}}
+async def _scan(
+    job: Job, token: str, country: str, phone: int, address: str, scan_id: UUID | None = None
+) -> ScanAnswer:
+    return await job.api.scan.scan(
+        token,
+        country=country,
+        device=Device(install_id=f"phone-{phone}", model="Demo phone"),
+        scan_id=scan_id,
+        forwarded_for=address,
+    )
 
 
-async def scan_once(job: Job) -> None:
+async def scan_once(job: Job) -> ScanAnswer:
     """A genuine token, for the first time."""
-    scan_id = str(identifiers.new_id())
     with job.steps.step("scan a genuine token") as step:
-        job.first = await job.api.scan(
-            "192.0.2.1", token=job.token, scan_id=scan_id, country="BR", **_phone(1)
-        )
-        _expect("verdict", job.first["verdict"], "authentic")
-        _expect("product", job.first["product"]["product_id"], job.products[0]["product_id"])
-        step.found = _verdict(job.first)
+        first = await _scan(job, job.token, "BR", 1, "192.0.2.1")
+        _expect("verdict", first.verdict, "authentic")
+        _expect("serial", first.product and first.product.serial, job.products[0].serial)
+        step.found = _verdict(first)
+    return first
 
 
 async def scan_nothing(job: Job) -> None:
@@ -185,32 +196,26 @@ async def scan_nothing(job: Job) -> None:
     answers = []
     for name, token in (("a forged token", forged), ("an unknown token", unknown)):
         with job.steps.step(f"scan {name}") as step:
-            answer = await job.api.scan("192.0.2.2", token=token, country="BR", **_phone(2))
-            _expect("verdict", answer["verdict"], "not_recognised")
+            answer = await _scan(job, token, "BR", 2, "192.0.2.2")
+            _expect("verdict", answer.verdict, "not_recognised")
             step.found = _verdict(answer)
-            answers.append({**answer, "scan_id": None})
+            answers.append((answer.verdict, answer.product, answer.risk, answer.history))
     _expect("the answer to a forged token", answers[0], answers[1])
 
 
-async def scan_again(job: Job) -> None:
+async def scan_again(job: Job, first: ScanAnswer) -> None:
     """The same scan id again: the same answer, counted once; and the record of it."""
     with job.steps.step("the same scan_id again") as step:
-        again = await job.api.scan(
-            "192.0.2.1",
-            token=job.token,
-            scan_id=job.first["scan_id"],
-            country="BR",
-            **_phone(1),
-        )
-        _expect("the answer to the same scan", again, job.first)
-        step.found = f"the same answer, counted {again['history']['scans']}x"
+        again = await _scan(job, job.token, "BR", 1, "192.0.2.1", first.scan_id)
+        _expect("the answer to the same scan", again, first)
+        step.found = f"the same answer, counted {_counted(again)}x"
     with job.steps.step("the scan's record in Postgres") as step:
 
-        async def stored() -> dict[str, Any] | None:
-            return await job.api.stored_scan(job.first["scan_id"])
+        async def stored() -> ScanRecord | None:
+            return await job.api.scan.scan_of_record(first.scan_id)
 
-        record = await client.until("the scan is stored", stored, STORED_TIMEOUT_S)
-        _expect("verdict of record", record["verdict"], job.first["verdict"])
+        record = await until("the scan is stored", stored, STORED_TIMEOUT_S)
+        _expect("verdict of record", record.verdict, first.verdict)
         step.found = _verdict(record)
 
 
@@ -218,12 +223,10 @@ async def scan_abroad(job: Job) -> None:
     """The same token from one country after another, as copies of it would be."""
     for number, country in enumerate(ABROAD, 2):
         with job.steps.step(f"the same token from {country}, another device") as step:
-            last = await job.api.scan(
-                f"198.51.100.{number}", token=job.token, country=country, **_phone(10 + number)
-            )
-            _expect("scans counted", last["history"]["scans"], number)
+            last = await _scan(job, job.token, country, 10 + number, f"198.51.100.{number}")
+            _expect("scans counted", _counted(last), number)
             step.found = _verdict(last)
-        if last["verdict"] == "high_risk":
+        if last.verdict == "high_risk":
             return
     raise Unexpected(f"{len(ABROAD)} countries did not turn the verdict: {last}")
 
@@ -231,17 +234,21 @@ async def scan_abroad(job: Job) -> None:
 async def report(job: Job) -> None:
     """A person reports the product."""
     with job.steps.step("file a fraud report") as step:
-        step.found = await job.api.report(
-            token=job.token, reason="counterfeit", description="Bought at a street market."
+        report_id = await job.api.scan.report(
+            "counterfeit", token=job.token, description="Bought at a street market."
         )
+        step.found = str(report_id)
 
 
-def _verdict(answer: Mapping[str, Any]) -> str:
-    risk = answer["risk"]
-    if risk is None:
-        return str(answer["verdict"])
-    reasons = ", ".join(reason["code"] for reason in risk["reasons"])
-    return f"{answer['verdict']}, risk {risk['score']}" + (f": {reasons}" if reasons else "")
+def _verdict(answer: ScanAnswer) -> str:
+    if answer.risk is None:
+        return answer.verdict
+    reasons = ", ".join(reason.code for reason in answer.risk.reasons)
+    return f"{answer.verdict}, risk {answer.risk.score}" + (f": {reasons}" if reasons else "")
+
+
+def _counted(answer: ScanAnswer) -> int | None:
+    return None if answer.history is None else answer.history.scans
 
 
 # ---------------------------------------------------------------------- the chain
@@ -251,26 +258,25 @@ async def anchored(job: Job) -> None:
     """The batch's root is on the chain, for good."""
     with job.steps.step("the anchor is final (`completed`)") as step:
 
-        async def final() -> dict[str, Any] | None:
-            batch = await job.api.batch(job.key, job.batch_id)
-            anchor = batch["anchor"] or {}
-            step.waiting(f"anchor {anchor.get('status', 'not queued')}")
-            if batch["status"] == "failed":
-                raise Unexpected(f"the batch failed: {batch}")
-            return batch if batch["status"] == "completed" else None
+        async def final() -> BatchAnchor | None:
+            batch = await job.factory.batch(job.batch_id)
+            step.waiting(f"anchor {batch.anchor.status if batch.anchor else 'not queued'}")
+            if batch.status == "failed":
+                raise BatchFailed(f"the batch failed: {batch}")
+            return batch.anchor if batch.status == "completed" else None
 
-        batch = await client.until("the anchor is final", final, FINAL_TIMEOUT_S)
+        anchor = await until("the anchor is final", final, FINAL_TIMEOUT_S)
         since = spelled(time.monotonic() - job.pushed_s)
-        step.found = f"{since} after the POST, block {batch['anchor']['block_number']}"
+        step.found = f"{since} after the POST, block {anchor.block_number}"
 
 
 async def prove(job: Job) -> None:
     """One product's proof, verified by three that do not rely on each other."""
     with job.steps.step("download a product's proof") as step:
         product = secrets.choice(job.products)
-        bundle = await job.api.proof(job.key, product["product_id"])
+        bundle = await job.factory.proof_bundle(product.product_id)
         proof = verify.read(bundle)
-        _expect("serial in the proof", proof.content.serial, product["serial"])
+        _expect("serial in the proof", proof.content.serial, product.serial)
         step.found = f"{len(bundle):,} bytes, {len(proof.path)} hashes"
     with job.steps.step("verify it offline") as step:
         _all_hold(list(verify.offline(proof)))

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from voketag import settings as settings_module
 from voketag import topology
+from voketag.client import ApiError, WaitTimeout, waiting
 from voketag.errors import SettingsError, Unavailable
-from voketag.ops import client, instance
-from voketag.ops.client import Client, Failed, Late
+from voketag.ops import clients, instance
+from voketag.ops.clients import Clients
 from voketag.records import migrations
 from voketag.records.database import Database
 from voketag.records.replica import Reads
@@ -27,7 +28,7 @@ READY_TIMEOUT_S = 60.0
 PORTS = range(20_000, 26_000)  # of our processes; the embedded servers have others
 PORT_VARIABLES = ("VOKETAG_SCAN_PORT", "VOKETAG_FACTORY_PORT", "VOKETAG_OPS_PORT")
 
-Ready = Callable[[Settings, Client, bool], Awaitable[None]]
+Ready = Callable[[Settings, Clients, bool], Awaitable[None]]
 
 
 def with_ports(environ: Mapping[str, str], among: Sequence[int] = PORTS) -> dict[str, str]:
@@ -95,13 +96,13 @@ class _Start:
 
     async def ready(self, environment: dict[str, str]) -> None:
         """Returns once every process answers."""
-        async with client.opened(self._settings(environment)) as api:
+        async with clients.opened(self._settings(environment), retries=False) as api:
             await everything_ready(api)
 
     async def announce(self, environment: dict[str, str], first: bool) -> None:
         """Tell whoever started us."""
         settings = self._settings(environment)
-        async with client.opened(settings) as api:
+        async with clients.opened(settings) as api:
             await self._when_ready(settings, api, first)
 
     def _settings(self, environment: dict[str, str]) -> Settings:
@@ -206,38 +207,37 @@ async def refuse_foreign_replica(settings: Settings, url: str) -> None:
         raise SettingsError(faults)
 
 
-async def everything_ready(api: Client) -> None:
+async def everything_ready(api: Clients) -> None:
     """Wait until each HTTP process is ready and each group that reads a stream is alive."""
-    pending = {"scan": api.where.scan, "factory": api.where.factory, "ops": api.where.ops}
+    pending = api.doors
     missing = {group for groups in topology.groups_of(1).values() for group in groups}
     trouble = ""
 
     async def probe() -> bool | None:
         nonlocal trouble
         try:
-            for name, where in list(pending.items()):
-                await api.ready(where)
+            for name, door in list(pending.items()):
+                await door.ready()
                 del pending[name]
             missing.difference_update(await _living_groups(api))
-        except Failed as error:
+        except ApiError as error:
             trouble = str(error)
             return None
         return True if not missing else None
 
     try:
-        await client.until("ready", probe, READY_TIMEOUT_S, every_s=0.05)
-    except Late:
+        await waiting.until("ready", probe, READY_TIMEOUT_S, every_s=0.05)
+    except WaitTimeout:
         names = ", ".join([*pending, *sorted(missing)])
         raise StackError(
             f"Not ready after {READY_TIMEOUT_S:g} s: {names}. {trouble}".rstrip()
         ) from None
 
 
-async def _living_groups(api: Client) -> set[str]:
+async def _living_groups(api: Clients) -> set[str]:
     """The registered groups that have a living process on each of their streams, as ops sees it."""
     found: dict[str, bool] = {}
-    for stream in (await api.streams())["streams"]:
-        for group in stream["groups"]:
-            alive = group["consumers"] > 0
-            found[group["group"]] = alive and found.get(group["group"], True)
+    for stream in await api.ops.streams():
+        for group in stream.groups:
+            found[group.group] = group.consumers > 0 and found.get(group.group, True)
     return {name for name, alive in found.items() if alive}

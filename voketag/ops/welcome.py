@@ -6,6 +6,7 @@ takes to use them stays in `demo.json` of the data directory, so that later star
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import shlex
@@ -14,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from voketag.ops import client
-from voketag.ops.client import Client
+from voketag.client import FactoryClient, ProblemError
+from voketag.ops.clients import Clients, Urls
 from voketag.ops.steps import spelled
 from voketag.settings import Settings
 from voketag.stack.home import load_or_create_secrets, write_private
@@ -23,6 +24,7 @@ from voketag.stack.home import load_or_create_secrets, write_private
 FILE = "demo.json"
 PRODUCTS = 5
 STORED_TIMEOUT_S = 30.0
+POLL_EVERY_S = 0.01
 
 
 class Demo(msgspec.Struct, frozen=True):
@@ -35,12 +37,12 @@ class Demo(msgspec.Struct, frozen=True):
 
 
 async def welcome(
-    settings: Settings, api: Client, *, first: bool, with_demo: bool, started_s: float
+    settings: Settings, api: Clients, *, first: bool, with_demo: bool, started_s: float
 ) -> None:
     """Print what a person needs. `started_s` is the monotonic time at which we were called."""
     path = settings.home / FILE
     known = demo = _read(path)
-    if with_demo and (demo is None or await api.products(demo.api_key, demo.batch_id) is None):
+    if with_demo and (demo is None or not await _is_there(api, demo)):
         demo = await _make(api)
         write_private(path, msgspec.json.encode(demo).decode() + "\n")
     # A first start that did not come this far has not shown it.
@@ -58,22 +60,37 @@ def _read(path: Path) -> Demo | None:
         return None
 
 
-async def _make(api: Client) -> Demo:
+async def _is_there(api: Clients, demo: Demo) -> bool:
+    """Whether the demo factory's key is valid and its batch has products."""
+    try:
+        return bool(await _first_token(api.factory(demo.api_key), demo.batch_id))
+    except ProblemError as error:
+        if error.status in (401, 404, 409):
+            return False
+        raise
+
+
+async def _make(api: Clients) -> Demo:
     email = f"demo-{secrets.token_hex(4)}@example.com"
-    factory_id, key = await api.create_factory("Demo factory", email)
-    batch_id = await api.push_batch(
-        key, product_count=PRODUCTS, sku="DEMO-1", name="Demo product", attributes={"demo": True}
+    made = await api.ops.create_factory("Demo factory", email)
+    factory = api.factory(made.api_key)
+    batch = await factory.create_batch(
+        product_count=PRODUCTS, sku="DEMO-1", name="Demo product", attributes={"demo": True}
     )
+    await factory.wait_for(
+        batch.batch_id, "processing", timeout_s=STORED_TIMEOUT_S, every_s=POLL_EVERY_S
+    )
+    token = await _first_token(factory, str(batch.batch_id))
+    return Demo(str(made.factory_id), made.api_key, str(batch.batch_id), token)
 
-    async def stored() -> list[dict[str, str]] | None:
-        return await api.products(key, batch_id) or None
 
-    products = await client.until("the demo batch is stored", stored, STORED_TIMEOUT_S)
-    return Demo(factory_id, key, batch_id, products[0]["token"])
+async def _first_token(factory: FactoryClient, batch_id: str) -> str:
+    async with contextlib.aclosing(factory.products(batch_id)) as products:
+        return (await anext(products)).token
 
 
 def message(
-    settings: Settings, where: client.Urls, demo: Demo | None, *, show_admin_key: bool
+    settings: Settings, where: Urls, demo: Demo | None, *, show_admin_key: bool
 ) -> list[str]:
     """The lines to print. Every `curl` line works as it stands."""
     kept = settings.home / "secrets.json"
@@ -102,7 +119,7 @@ def message(
     ]
 
 
-def _lines_of_demo(where: client.Urls, demo: Demo) -> list[str]:
+def _lines_of_demo(where: Urls, demo: Demo) -> list[str]:
     json_type = "-H 'Content-Type: application/json'"
     key = f"-H 'Authorization: Bearer {demo.api_key}'"
     new_batch = json.dumps({"product_count": 1000, "sku": "SHOE-42", "name": "Running shoe"})

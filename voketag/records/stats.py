@@ -7,27 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
+from voketag.administration import Day
 from voketag.records.database import Connection
 
 RECOUNT_TIMEOUT_S = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """The stored scans of one UTC day, of all factories or of one.
-
-    `avg_risk_score` is over the scans of known products, None where there were none.
-    """
-
-    day: date
-    scans: int
-    unique_products: int
-    avg_risk_score: float | None
-    authentic: int
-    suspicious: int
-    high_risk: int
-    recalled: int
-    not_recognised: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.command import COMMAND, environment, voketag
 from tests.system import START_TIMEOUT_S, STOP_TIMEOUT_S, lives
-from voketag.ops import client
+from voketag.client import waiting
 
 
 @pytest.mark.timeout(120)
@@ -43,7 +43,7 @@ async def test_a_demo_that_is_stopped_leaves_nothing(
         async def half_started() -> bool | None:
             return True if _found(tmp_path, "*/pids/scan") else None
 
-        await client.until("its processes start", half_started, START_TIMEOUT_S)
+        await waiting.until("its processes start", half_started, START_TIMEOUT_S)
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(True)]
         process.send_signal(number)
         out, err = await asyncio.wait_for(process.communicate(), STOP_TIMEOUT_S)

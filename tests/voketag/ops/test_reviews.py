@@ -1,5 +1,5 @@
-"""What becomes of a report: from who files it, through who looks into it, to what the next person is
-told who scans the product.
+"""What becomes of a report: from who files it, through who looks into it, to what the next person
+is told who scans the product.
 """
 
 from __future__ import annotations
