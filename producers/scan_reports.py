@@ -38,10 +38,10 @@ class Reports:
         return json_response(ReportAnswer(await self.take(body, request)), 202)
 
     async def take(self, body: ReportRequest, request: web.Request) -> UUID:
-        """Store a report and give its id: the same one once a day, and then scans are told what the
-        product's reports come to. So a caller who tries again after a failure changes nothing, and
-        does not bring back a report that was dismissed meanwhile. For one who does not try again,
-        maintain tells.
+        """Take a report and give its id: stored first, once a day where it is the same, and then
+        scans are told what the product's reports come to. So a caller who tries again after a
+        failure changes nothing, and does not bring back a report that was dismissed meanwhile. For
+        one who does not try again, maintain tells.
         """
         now_ms = time.time_ns() // 1_000_000
         caller = self._callers.identify(request, None, now_ms)

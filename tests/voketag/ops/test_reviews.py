@@ -1,5 +1,5 @@
 """What becomes of a report: from who files it, through who looks into it, to what the next person
-is told who scans the product.
+who scans the product is told.
 """
 
 from __future__ import annotations
