@@ -88,7 +88,7 @@ class StreamsAnswer(msgspec.Struct, frozen=True):
 
 
 class Day(msgspec.Struct, frozen=True):
-    """The stored scans of one UTC day, of all factories.
+    """The stored scans of one UTC day, of all factories or of one.
 
     `avg_risk_score` is over the scans of known products, null where there were none.
     """
