@@ -14,6 +14,7 @@ from producers.factory_access import authenticated, calling_factory
 from voketag import identifiers, merkle, proofs
 from voketag.batches import export_formats
 from voketag.batches.answers import ProductLine
+from voketag.batches.examples import ProofAnswer
 from voketag.http.problems import Problem, not_found
 from voketag.http.requests import path_id
 from voketag.http.routes import Route, json_response
@@ -48,7 +49,7 @@ def routes(wires: Wires) -> Sequence[Route]:
             "/v1/products/{id}/proof",
             partial(prove_product, wires),
             "The proof of a product's origin, from its content to the chain",
-            {200: Proof},
+            {200: ProofAnswer},
             problems=(409,),
             security="factory",
         ),

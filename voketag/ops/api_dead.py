@@ -21,6 +21,7 @@ from voketag.http.routes import Handler, Route, json_response
 from voketag.ops import dead
 from voketag.ops.dead import Action, NoSuchLetter
 from voketag.ops.dead_answers import (
+    DEAD_ACTIONS,
     DeadAction,
     DeadActionAnswer,
     DeadActionBody,
@@ -200,6 +201,7 @@ def routes(wires: Wires) -> list[Route]:
             summary,
             {200: DeadActionAnswer},
             body=DeadActionBody,
+            examples=DEAD_ACTIONS,
             security="admin",
         )
         for action, summary in summaries

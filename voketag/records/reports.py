@@ -6,7 +6,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -14,6 +13,7 @@ import asyncpg
 import msgspec
 
 from voketag import identifiers
+from voketag.moments import Moment
 from voketag.records.database import Connection
 
 Status = Literal["new", "in_review", "confirmed", "dismissed"]
@@ -40,8 +40,8 @@ class Report:
     email: str | None
     status: Status
     note: str | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
 
 
 @dataclass(frozen=True, slots=True)
