@@ -19,6 +19,7 @@ from producers.factory_access import authenticated, calling_factory
 from voketag import events, identifiers, standing, traces
 from voketag.batches import submission
 from voketag.batches.answers import Batch, BatchPage, BatchReceipt
+from voketag.batches.examples import NEW_BATCHES
 from voketag.batches.submission import CheckedBatch, ListQuery, NewBatch, NewBatchBody, Recall
 from voketag.cursors import cursor_after, read_cursor
 from voketag.errors import Conflict, InvalidField, Unavailable
@@ -62,6 +63,7 @@ def routes(wires: Wires) -> Sequence[Route]:
             "Make a batch of products",
             {202: BatchReceipt},
             body=NewBatchBody,
+            examples=NEW_BATCHES,
             headers=_IDEMPOTENCY,
             problems=(409,),
             security="factory",

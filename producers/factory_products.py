@@ -13,11 +13,11 @@ from producers.factory_access import authenticated, calling_factory
 from voketag import identifiers, proving
 from voketag.batches import export_formats
 from voketag.batches.answers import ProductLine
+from voketag.batches.examples import ProofAnswer
 from voketag.http.problems import Problem, not_found
 from voketag.http.requests import path_id
 from voketag.http.routes import Route, json_response
 from voketag.process import Wires
-from voketag.proofs import Proof
 from voketag.records import batches, products
 from voketag.records.batches import Blueprint
 
@@ -44,7 +44,7 @@ def routes(wires: Wires) -> Sequence[Route]:
             "/v1/products/{id}/proof",
             partial(prove_product, wires),
             "The proof of a product's origin, from its content to the chain",
-            {200: Proof},
+            {200: ProofAnswer},
             problems=(409,),
             security="factory",
         ),

@@ -47,6 +47,7 @@ from voketag.records import scans
 from voketag.records.database import Connection
 from voketag.redis.intake import REPLAY_WINDOW_S, Limited, Unknown, Used
 from voketag.scans.answers import ReportAnswer, ScanAnswer, ScanRecord
+from voketag.scans.examples import REPORTS, SCANS
 from voketag.scans.requests import ReportBody, ScanRequest
 from voketag.settings import Settings
 from voketag.start_checks import checked
@@ -204,6 +205,7 @@ def routes(scanning: Scanning, reports: Reports) -> list[Route]:
             "Scan a product",
             {200: ScanAnswer},
             body=ScanRequest,
+            examples=SCANS,
             problems=(429, 503),
         ),
         Route(
@@ -221,6 +223,7 @@ def routes(scanning: Scanning, reports: Reports) -> list[Route]:
             "Report a product",
             {202: ReportAnswer},
             body=ReportBody,
+            examples=REPORTS,
             problems=(404, 429, 503),
         ),
     ]

@@ -154,6 +154,7 @@ def routes(wires: Wires) -> list[Route]:
             "Set a report's status or note",
             {200: Report},
             body=ReportChangeBody,
+            examples={"Looked into": {"status": "confirmed", "note": "Seen at a market stall."}},
             security="analyst",
         ),
     ]

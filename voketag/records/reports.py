@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from voketag import identifiers
+from voketag.moments import Moment
 from voketag.records.database import Connection
 
 Status = Literal["new", "in_review", "confirmed", "dismissed"]
@@ -49,8 +50,8 @@ class Report:
     email: str | None
     status: Status
     note: str | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
     serial: str | None
     batch_id: UUID | None
     sku: str | None
@@ -66,8 +67,8 @@ class ReportInShort:
     report_id: UUID
     reason: str
     status: Status
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
 
 
 @dataclass(frozen=True, slots=True)
