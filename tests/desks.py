@@ -80,4 +80,4 @@ async def sign_in(at: Desk, key: str) -> None:
     await at.page.goto(at.url + "/sign-in?next=/batches")
     await at.page.get_by_label("Your key").fill(key)
     await at.page.get_by_role("button", name="Sign in").click()
-    await at.page.wait_for_url("**/batches")
+    await at.page.wait_for_url(f"{at.url}/batches")
