@@ -31,8 +31,9 @@ class Goods:
     token: str
 
     async def report(self, **said: Any) -> str:
-        """Report the product as somebody who scanned it; gives the report's id."""
-        body = {"token": self.token, "reason": "counterfeit", "description": DESCRIPTION} | said
+        """Report the product, or a scan, as somebody who scanned it; gives the report's id."""
+        what = {} if "scan_id" in said else {"token": self.token}
+        body = what | {"reason": "counterfeit", "description": DESCRIPTION} | said
         status, answer, _ = await self.phone.post("/v1/reports", body)
         assert status == 202, answer
         return str(answer["report_id"])
