@@ -15,6 +15,7 @@ from tests.factory_floor import running, token_of
 from tests.phones import Phone, phone_on
 from voketag import identifiers
 
+THREE = {"product_count": 3}
 DESCRIPTION = "The logo is mirrored.\nThe seller no longer answers."
 
 
@@ -30,8 +31,9 @@ class Goods:
     token: str
 
     async def report(self, **said: Any) -> str:
-        """Report the product as somebody who scanned it; gives the report's id."""
-        body = {"token": self.token, "reason": "counterfeit", "description": DESCRIPTION} | said
+        """Report the product, or a scan, as somebody who scanned it; gives the report's id."""
+        what = {} if "scan_id" in said else {"token": self.token}
+        body = what | {"reason": "counterfeit", "description": DESCRIPTION} | said
         status, answer, _ = await self.phone.post("/v1/reports", body)
         assert status == 202, answer
         return str(answer["report_id"])
@@ -49,7 +51,7 @@ async def goods_on(redis_url: str, database_url: str, **fields: Any) -> AsyncIte
         running(admin.wires, score.build(admin.wires), persist.build(admin.wires)),
     ):
         erp = await service.erp()
-        batch_id = await erp.create_stored(**{"product_count": 3} | fields)
+        batch_id = await erp.create_stored(**({} if "serials" in fields else THREE) | fields)
         await anchor(erp.wires, batch_id, "final")
         product_id = identifiers.product_id(batch_id, 0)
         token = token_of(admin.wires, product_id)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.async_api import Browser, ConsoleMessage, Dialog, Page
+from playwright.async_api import Browser, ConsoleMessage, Dialog, Page, expect
 
 from tests.administration import Admin, operator
 from tests.browser import DESKTOP
@@ -53,6 +53,7 @@ async def desk(
     key = someone.headers["Authorization"].removeprefix("Bearer ")
     opened = await browser.new_context(**(DESKTOP | context), locale="en-GB")
     opened.set_default_timeout(DEADLINE_MS)
+    expect.set_options(timeout=DEADLINE_MS)
     page = await opened.new_page()
     at = Desk(page, f"http://127.0.0.1:{admin.port}")
 
@@ -80,4 +81,4 @@ async def sign_in(at: Desk, key: str) -> None:
     await at.page.goto(at.url + "/sign-in?next=/batches")
     await at.page.get_by_label("Your key").fill(key)
     await at.page.get_by_role("button", name="Sign in").click()
-    await at.page.wait_for_url("**/batches")
+    await at.page.wait_for_url(f"{at.url}/batches")

@@ -7,6 +7,8 @@ from playwright.async_api import expect
 from tests.analysis import copied, goods_on
 from tests.browser import chromium
 from tests.desks import desk
+from tests.factory_floor import token_of
+from voketag import identifiers
 
 
 async def test_reports_are_worked_through_one_after_another(
@@ -58,8 +60,9 @@ async def test_a_report_of_an_unknown_product_can_be_decided(
     redis_url: str, database_url: str
 ) -> None:
     async with goods_on(redis_url, database_url) as goods, chromium() as browser:
-        told = await goods.phone.scan("NONE")
-        report = await goods.report(token=None, scan_id=told["scan_id"])
+        told = await goods.phone.scan(token_of(goods.admin.wires, identifiers.new_id()))
+        await goods.phone.record(told["scan_id"])
+        report = await goods.report(scan_id=told["scan_id"])
         async with desk(browser, goods.admin, "analyst") as at:
             page = await at.open(f"/reports/{report}")
             await expect(page.locator("main")).to_contain_text("belongs to no product")

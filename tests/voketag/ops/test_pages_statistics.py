@@ -86,7 +86,7 @@ async def test_the_file_is_what_the_table_shows(admin: Admin) -> None:
                 await page.get_by_role("link", name="Download CSV").click()
             file = rows_of(await (await download.value).path())
             assert [as_shown(row) for row in file] == await table_of(page)
-            expected = {"": 1 + 3 + 90 + 6 + 1236 + 4 - 4, first: 1237 + 6}[factory_id]
+            expected = {"": 1237 + 6 + 93 + 4, first: 1237 + 6}[factory_id]
             assert sum(int(row["scans"]) for row in file) == expected
         await at.open(page.url.removeprefix(at.url))  # the URL says it all
         assert [as_shown(row) for row in file] == await table_of(page)
@@ -113,7 +113,6 @@ async def test_charts_are_drawn_and_follow_the_pointer(admin: Admin) -> None:
 async def test_a_range_that_is_none_is_refused_in_words(admin: Admin) -> None:
     async with chromium() as browser, desk(browser, admin, "viewer") as at:
         page = await at.open("/statistics?from=2026-05-02&to=2026-05-01")
-        await expect(page.get_by_role("alert")).to_contain_text("from")
-        at.expected("422")
+        await expect(page.get_by_role("status")).to_contain_text("after the last one")
         await page.get_by_role("button", name="7 days").click()
         await expect(page.get_by_role("region", name="Scans by day")).to_be_visible()
