@@ -25,9 +25,10 @@ from voketag.http.problems import Problem
 from voketag.http.requests import read_query
 from voketag.http.routes import Route
 from voketag.identifiers import rfc3339, time_of_ms
-from voketag.ops.live_rates import Latency, Now, Rates, Refusals, Watch
+from voketag.ops.live_rates import Latency, Now, Refusals, Watch
 from voketag.ops.live_scans import LiveQuery, MixWindow, Sample, ShownScan, is_wanted, shown
 from voketag.ops.live_state import States
+from voketag.ops.stream_rates import Rates
 from voketag.process import Wires
 from voketag.tasks import end, pause
 
