@@ -118,6 +118,7 @@ function worded(name, value) {
   if (name === "factory_id") return element("a", { href: path`/factories/${value}` }, short(value));
   if (value && typeof value === "object" && "from" in value && "to" in value)
     return `${state(value.from)} → ${state(value.to)}`;
+  if (name.endsWith("_at")) return moment(value);
   if (value === true) return "yes";
   if (value === false) return "no";
   return typeof value === "string" ? value : JSON.stringify(value);

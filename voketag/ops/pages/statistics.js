@@ -82,6 +82,7 @@ async function figures(signal) {
     to: asked("to") || last,
     factory_id: asked("factory_id"),
   };
+  if (wanted.from > wanted.to) return notice("warn", "The first day is after the last one.");
   const [{ days }, stats] = await Promise.all([
     get(`/v1/stats/daily?${query(wanted)}`, { signal }),
     get("/v1/stats", { signal }),
