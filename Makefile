@@ -11,7 +11,7 @@ COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hash
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 DEBIAN_REDIS ?= /usr/bin/redis-server
 DEBIAN_POSTGRES ?= $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
-CODE := voketag consumers producers chaos soak fuzz tests benchmarks .ci/audit.py
+CODE := voketag consumers producers chaos soak fuzz screenshots tests benchmarks .ci/audit.py
 SECONDS ?= 60
 
 # npm and node from PATH if both are there, else the ones in the PyPI wheel.

@@ -38,6 +38,7 @@ def problem_slots(words: Words, kind: str, wait_s: int = 0) -> dict[str, str]:
     text = problem["text"].format(wait=words.many(words.told["seconds"], wait_s))
     return {
         "state": "problem",
+        "problem": kind,
         "title": f"{problem['title']} · {words.table['page']['brand']}",
         "problem.title": problem["title"],
         "problem.text": text,

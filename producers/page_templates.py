@@ -24,6 +24,7 @@ _EMPTY = (
     "known",
     "steps",
     "reference",
+    "problem",
     "problem.title",
     "problem.text",
     "report.open",

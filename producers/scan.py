@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import UUID
 
 import msgspec
@@ -28,8 +28,9 @@ from producers.scan_requests import (
     record,
     scan_id_of,
 )
+from producers.scan_traces import traced_offer
 from producers.verify_page import VerifyPage
-from voketag import events, identifiers, metrics
+from voketag import events, identifiers, metrics, traces
 from voketag.acceptance import Accepted
 from voketag.backpressure import Cause, Gate
 from voketag.errors import InvalidField, Overloaded, Unavailable
@@ -46,10 +47,12 @@ from voketag.records import scans
 from voketag.records.database import Connection
 from voketag.redis.intake import REPLAY_WINDOW_S, Limited, Unknown, Used
 from voketag.scans.answers import ReportAnswer, ScanAnswer, ScanRecord
+from voketag.scans.examples import REPORTS, SCANS
 from voketag.scans.requests import ReportBody, ScanRequest
 from voketag.settings import Settings
 from voketag.start_checks import checked
 from voketag.tasks import end
+from voketag.traces import RequestSpan
 
 FLUSH_EVERY_S = 1.0
 # A scan id whose own time is younger than this is still remembered by Redis, if it was accepted:
@@ -71,12 +74,29 @@ class Scanning:
         self._look_ups = look_ups
         self._callers = callers
         self._gate = gate
+        self._tracer = wires.tracer("scan")
 
-    async def post_scan(self, request: Posted) -> bytes:
+    @property
+    def posted(self) -> Callable[[Posted], Awaitable[bytes]]:
+        """What answers POST /v1/scans."""
+        return self.post_traced_scan if self._tracer.on else self.post_scan
+
+    async def post_traced_scan(self, request: Posted) -> bytes:
+        """Answer one scan, and trace it where that is asked for or its turn."""
+        traceparent = request.headers.get(traces.FIELD)
+        span = self._tracer.request("POST", "/v1/scans", traceparent)
+        if span is None:
+            return await self.post_scan(request)
+        with span:
+            return await self.post_scan(request, span)
+
+    async def post_scan(self, request: Posted, span: RequestSpan | None = None) -> bytes:
         """Answer one scan, as JSON."""
-        return answer_json(await self.take(decode_body(request.body, _decoder), request))
+        return answer_json(await self.take(decode_body(request.body, _decoder), request, span))
 
-    async def take(self, body: ScanRequest, request: Posted | web.Request) -> ScanAnswer:
+    async def take(
+        self, body: ScanRequest, request: Posted | web.Request, span: RequestSpan | None = None
+    ) -> ScanAnswer:
         """Take a scan in, and answer it."""
         now_ms = time.time_ns() // 1_000_000
         scan_id, country = scan_id_of(body, now_ms), country_of(body)
@@ -97,9 +117,9 @@ class Scanning:
             datacenter=caller.datacenter,
             named=body.scan_id is not None,
         )
-        return await self._accept(scan)
+        return await self._accept(scan, span)
 
-    async def _accept(self, scan: Scan) -> ScanAnswer:
+    async def _accept(self, scan: Scan, span: RequestSpan | None) -> ScanAnswer:
         age_ms = scan.received_at_ms - identifiers.at_ms(scan.scan_id)
         if scan.named and age_ms > _REMEMBERED_MS:
             stored = await self._stored(scan.scan_id)
@@ -111,7 +131,7 @@ class Scanning:
             if cause := self._gate.refusal(shard):
                 outcome = await self._accepted_before(scan, cause)
             else:
-                outcome = await self._offer(scan)
+                outcome = await self._offer(scan, shard, span)
         except Overloaded as error:
             raise scan_gate.refused("waiting") from error
         except Unavailable:
@@ -122,12 +142,13 @@ class Scanning:
         _answered(told.assessment.verdict).inc()
         return answer(scan.scan_id, outcome.product, told)
 
-    async def _offer(self, scan: Scan) -> Accepted:
+    async def _offer(self, scan: Scan, shard: int, span: RequestSpan | None) -> Accepted:
         intake = self._wires.intake
-        outcome = await intake.offer(scan)
+        offer = intake.offer if span is None else traced_offer(intake, events.scans(shard), span)
+        outcome = await offer(scan)
         if isinstance(outcome, Unknown):
             found = await self._look_ups.find(scan.product_id)
-            outcome = await intake.offer(scan, found)
+            outcome = await offer(scan, found)
         if isinstance(outcome, Limited):
             raise self._callers.too_many(outcome.retry_after_ms)
         if not isinstance(outcome, Accepted):
@@ -180,10 +201,11 @@ def routes(scanning: Scanning, reports: Reports) -> list[Route]:
         Route(
             "POST",
             "/v1/scans",
-            SmallPost(scanning.post_scan),
+            SmallPost(scanning.posted),
             "Scan a product",
             {200: ScanAnswer},
             body=ScanRequest,
+            examples=SCANS,
             problems=(429, 503),
         ),
         Route(
@@ -201,6 +223,7 @@ def routes(scanning: Scanning, reports: Reports) -> list[Route]:
             "Report a product",
             {202: ReportAnswer},
             body=ReportBody,
+            examples=REPORTS,
             problems=(404, 429, 503),
         ),
     ]

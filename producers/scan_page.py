@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Awaitable, Callable, Mapping
+from typing import get_args
 from uuid import UUID
 
 import msgspec
@@ -22,6 +23,7 @@ from producers.page_templates import ScanTemplate
 from producers.page_words import Words
 from voketag import identifiers
 from voketag.errors import InvalidField, Unavailable
+from voketag.events import ReportReason
 from voketag.http.answering import RETRY_AFTER_S
 from voketag.http.problems import Problem
 from voketag.http.protection import refuse_other_sites
@@ -126,7 +128,7 @@ class ScanPage:
             body = msgspec.convert({"token": request.match_info["token"], **told}, ReportRequest)
             await self._take_report(body, request)
         except msgspec.ValidationError as error:
-            fault, status = _field_at_fault(str(error)), 422
+            fault, status = _field_at_fault(given, str(error)), 422
         except (Problem, Unavailable) as error:
             status, wait_s = _refusal(error)
             fault = {404: "unknown", 429: "limited"}.get(status, "unavailable")
@@ -161,7 +163,8 @@ def _refusal(error: Problem | Unavailable) -> tuple[int, int]:
     return error.status, int(error.headers.get("Retry-After", "0"))
 
 
-def _field_at_fault(error: str) -> str:
-    """The field that msgspec's message is about; one that is missing has no place in it."""
-    fields = ("email", "description", "reason")
-    return next((name for name in fields if f"`$.{name}`" in error), "reason")
+def _field_at_fault(given: Mapping[str, str], error: str) -> str:
+    """The first field of a report that will not do, by msgspec's message about one of them."""
+    if given["reason"] not in get_args(ReportReason):
+        return "reason"
+    return "email" if "`$.email`" in error else "description"

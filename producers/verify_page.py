@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 from collections.abc import Mapping
 
@@ -16,8 +17,13 @@ from voketag.http.whole_page import Markup, data_block, filled, joined, policy
 # In the order in which one imports from another.
 SCRIPTS = ("words", "hashes", "proof", "chain", "verification", "verify")
 # The visitor names the server of the chain, so the page may speak to any; it sends what a JSON-RPC
-# call holds, and posts no form. This holds for this page alone.
-ANYWHERE = "*"
+# call holds. Everything else is in the page, whose forms are posted nowhere.
+SOURCES = {
+    "connect_src": "*",
+    "img_src": "data:",
+    "manifest_src": "'none'",
+    "form_action": "'none'",
+}
 
 
 class VerifyPage:
@@ -27,9 +33,10 @@ class VerifyPage:
         style = (PAGES / "pages.css").read_text(encoding="utf-8")
         script = joined(PAGES / f"{name}.js" for name in SCRIPTS)
         template = (PAGES / "verify.html").read_text(encoding="utf-8")
-        self._policy = policy(style, script, connect=ANYWHERE, forms="'none'")
+        self._policy = policy(style, script, **SOURCES)
         # A saved page has no head of an answer; what a document cannot say for itself is left out.
         saved, _, _ = self._policy.rpartition("; frame-ancestors")
+        icon = base64.b64encode((PAGES / "icon.svg").read_bytes()).decode()
         names = {language: one.table["language"] for language, one in words.items()}
         self._pages: dict[str, tuple[bytes, bytes]] = {}
         for language, one in words.items():
@@ -39,6 +46,7 @@ class VerifyPage:
                 "language": language,
                 "languages": language_links(names, language),
                 "saved_policy": saved,
+                "icon": f"data:image/svg+xml;base64,{icon}",
                 "style": Markup(style),
                 "script": Markup(script),
                 "words": data_block({"locale": one.table["locale"], "origin": one.table["origin"]}),

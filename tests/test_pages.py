@@ -102,12 +102,6 @@ async def test_the_page_of_a_code_runs_its_own_script_alone(
         assert len(pages) == 1  # nothing of the URL stands in it
 
 
-async def test_the_dashboard_runs_its_own_script_alone(admin: Admin) -> None:
-    async with admin.session.get("/") as response:
-        check_page(await response.text(), response.headers)
-        assert response.headers["Cache-Control"] == "no-cache"
-
-
 async def test_every_answer_is_protected(admin: Admin) -> None:
     """Right ones, wrong ones, those that aiohttp gives, and those before there is a request."""
     for path, status in (

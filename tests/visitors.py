@@ -15,7 +15,7 @@ from producers import scan
 from tests.browser import PHONE
 from tests.factory_floor import settings_for, store_product, token_of
 from tests.phones import Phone
-from voketag import identifiers, process
+from voketag import events, identifiers, process
 from voketag.http.server import listening
 
 # Without this Chromium says that it is driven: `navigator.webdriver`.
@@ -51,6 +51,12 @@ class Place:
                 install = {"install_id": f"{place}-{device}"}
                 await self.phone.scan(token, country=country, device=install)
         return token
+
+    async def accepted(self) -> int:
+        """How many scans were accepted, of any product."""
+        wires = self.phone.wires
+        streams = [events.scans(shard) for shard in range(wires.settings.shards)]
+        return sum([int(await wires.streams.redis.xlen(stream)) for stream in streams])
 
     async def scans(self, token: str) -> int:
         """How often a token was scanned before this call, which scans it too."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
+
+from voketag.moments import Moment
 
 EXAMPLE_KEY = "vt_made-up_key_that_no_factory_has"
 ApiKey = Annotated[
@@ -28,7 +30,7 @@ class NewKeyAnswer(msgspec.Struct, frozen=True):
 
     key_id: UUID
     api_key: ApiKey
-    expires_at: datetime | None
+    expires_at: Moment | None
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -36,9 +38,9 @@ class Key(msgspec.Struct, frozen=True):
 
     key_id: UUID
     prefix: Annotated[str, Meta(examples=["vt_made-up"])]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
+    created_at: Moment
+    expires_at: Moment | None
+    revoked_at: Moment | None
 
 
 class Factory(msgspec.Struct, frozen=True):
@@ -47,7 +49,7 @@ class Factory(msgspec.Struct, frozen=True):
     factory_id: UUID
     name: Annotated[str, Meta(examples=["Acme Shoes"])]
     email: Annotated[str | None, Meta(examples=["erp@acme.example"])]
-    created_at: datetime
+    created_at: Moment
     keys: tuple[Key, ...]
 
 
@@ -65,11 +67,11 @@ class Group(msgspec.Struct, frozen=True):
     """
 
     group: Annotated[str, Meta(examples=["score"])]
-    registered: bool
-    lag: int | None
+    registered: Annotated[bool, Meta(examples=[True])]
+    lag: Annotated[int | None, Meta(examples=[0])]
     pending: int
     oldest_unacked_s: float
-    consumers: int
+    consumers: Annotated[int, Meta(examples=[1])]
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -88,7 +90,7 @@ class StreamsAnswer(msgspec.Struct, frozen=True):
 
 
 class Day(msgspec.Struct, frozen=True):
-    """The stored scans of one UTC day, of all factories.
+    """The stored scans of one UTC day, of all factories or of one.
 
     `avg_risk_score` is over the scans of known products, null where there were none.
     """

@@ -154,6 +154,12 @@ ANCHOR_GAS = Counter(
     registry=REGISTRY,
 )
 OWN_PROCESS = OwnProcess(REGISTRY)
+SPANS_LOST = Counter(
+    "voketag_spans_lost_total",
+    "Spans of traces that were lost, by cause: queue (no room), export (nobody took them).",
+    ("cause",),
+    registry=REGISTRY,
+)
 DEFAULT_PARTITION_ROWS = Gauge(
     "voketag_default_partition_rows",
     "Rows in a DEFAULT partition; anything but 0 means a missing partition.",

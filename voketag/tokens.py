@@ -18,6 +18,8 @@ TOKEN_BYTES = 1 + 16 + MAC_BYTES
 TOKEN_CHARACTERS = (TOKEN_BYTES * 8 + 4) // 5
 TOKEN_MAX_CHARACTERS = 64
 _DOMAIN = b"voketag-token-v1\x00"
+# Well formed and signed by nobody: what an example may show.
+EXAMPLE_TOKEN = "000SKJ7HDW07MJWX7SFHRAVTHT89Y71D7S55PV3XHTFGM6R"
 _SPARE_BITS = TOKEN_CHARACTERS * 5 - TOKEN_BYTES * 8
 
 # Crockford's base32 has the digit order of int(text, 32) but other letters, so that one

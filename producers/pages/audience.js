@@ -1,11 +1,11 @@
-// Whether somebody looks: link previews, crawlers and prerendering open pages too, and nobody scans.
+// Whether somebody looks: link previews, crawlers and prerendering open pages too.
 // Why these signs and no others stands in docs/decisions/0029.
 
 const LOOKED_AT_MS = 700; // painted, visible and focused for so long without a break
 const BREAK_MS = 400; // between two frames: this page was not shown meanwhile
 const FRAMES = 8;
 
-/** Whether the browser may be a person's: not driven by a program, and with something to point by. */
+/** Whether the browser may be a person's: not driven, and with something to point by. */
 export function mayBePerson(page) {
   const pointless = matchMedia("(any-pointer: none)").matches;
   return page.dataset.automatic === "yes" && !navigator.webdriver && !pointless && top === window;
@@ -26,9 +26,12 @@ export async function lookedAt() {
       else requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
-    const acted = (event) => event.isTrusted && resolve();
+    const acted = (event) => {
+      const inForm = event.target.closest?.("form"); // its own handler knows who pressed it
+      if (event.isTrusted && !inForm) resolve();
+    };
     for (const name of ["pointerdown", "keydown", "wheel"]) {
-      addEventListener(name, acted, { once: true, passive: true });
+      addEventListener(name, acted, { passive: true });
     }
   });
 }

@@ -1,4 +1,4 @@
-// What a chain says of a root, asked of any JSON-RPC server. The same steps as voketag/ops/verify.py.
+// What a chain says of a root, asked of any JSON-RPC server: the steps of voketag/ops/verify.py.
 
 import { Fault, hashOf, hexOf } from "./proof.js";
 
@@ -48,7 +48,7 @@ export class Chain {
     }
   }
 
-  /** The time at which the registry anchored the root. Throws Fault where it did not, or then not. */
+  /** When the registry anchored the root. Throws Fault where it did not, or not then. */
   async checkRegistry(bundle, contract, root) {
     const seconds = await this.#anchoredAt(contract, root);
     if (seconds === 0n) throw new Fault("not_anchored");

@@ -1,4 +1,4 @@
-// A proof bundle by itself: that its content leads to its root. The same steps as voketag/proofs.py.
+// A proof bundle by itself: that its content leads to its root, by the steps of voketag/proofs.py.
 
 import { keccak256, sha256 } from "./hashes.js";
 

@@ -25,7 +25,7 @@ function tokenOf(path) {
   }
 }
 
-/** Post the scan and show what comes of it. `byHand`: a person waits for it, with a button in hand. */
+/** Post the scan and show what comes of it. `byHand`: somebody pressed the button. */
 async function check(byHand) {
   if (underWay || main.dataset.state === "result") return;
   underWay = true;

@@ -8,12 +8,13 @@ export const STEPS = [
 ];
 
 /**
- * What is found of a bundle's text, one step after another: `{ step, state, key, values }`. `rpcUrl`
- * may be empty: then no chain is asked. `registry` is the contract's address from a source that the
+ * What is found of a bundle's text, one step after another: `{ step, state, key, values }`.
+ * `rpcUrl` may be empty: then no chain is asked. `registry` is the contract's address from a source that the
  * reader trusts; where it is empty the bundle's own claim is taken, and that is said.
  */
 export async function* verify(text, rpcUrl, registry) {
   let at = 0;
+  let key = "no_server";
   try {
     for await (const found of steps(text, rpcUrl, registry)) {
       yield { step: STEPS[at], ...found };
@@ -26,8 +27,8 @@ export async function* verify(text, rpcUrl, registry) {
     const state = known ? "failed" : "unchecked";
     yield { step: STEPS[at], state, key: said.key, values: said.values };
     at += 1;
+    key = "earlier";
   }
-  const key = rpcUrl || at < 4 ? "earlier" : "no_server";
   for (; at < STEPS.length; at += 1) yield { step: STEPS[at], state: "unchecked", key, values: {} };
 }
 

@@ -1,4 +1,4 @@
-// One visit is one scan: reload, back and a second tab ask with the same scan id, which counts once.
+// One visit is one scan: reload, back and a second tab ask with the same scan id.
 
 const VISIT_MS = 30 * 60 * 1000; // so long a second tab belongs to the visit of the first
 const TAB = "voketag.scan."; // in the tab's own storage, for as long as the tab lives

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -10,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from voketag.batches.submission import Status
+from voketag.moments import Moment
 
 AnchorStatus = Literal["queued", "submitted", "included", "final", "orphaned"]
 
@@ -19,19 +19,30 @@ class BatchReceipt(msgspec.Struct, frozen=True):
 
     batch_id: UUID
     status: Literal["pending"]
-    product_count: int
+    product_count: Annotated[int, Meta(examples=[1000])]
 
 
 class BatchAnchor(msgspec.Struct, frozen=True):
     """Where a batch's root is on its way to the chain; hashes and addresses are 0x hex."""
 
-    status: AnchorStatus
-    tx_hash: str | None
-    block_number: int | None
-    block_hash: str | None
-    chain_id: int | None
-    contract: str | None
-    root: str | None
+    status: Annotated[
+        AnchorStatus,
+        Meta(
+            description="queued: waits for a transaction. submitted: sent. included: in a block. "
+            "final: under so many blocks that it stays. orphaned: its block is gone; it is "
+            "anchored again.",
+            examples=["final"],
+        ),
+    ]
+    tx_hash: Annotated[str | None, Meta(examples=["0x" + "5e" * 32])]
+    block_number: Annotated[int | None, Meta(examples=[48_213])]
+    block_hash: Annotated[str | None, Meta(examples=["0x" + "b7" * 32])]
+    chain_id: Annotated[int | None, Meta(examples=[31_337])]
+    contract: Annotated[str | None, Meta(examples=["0x" + "2d" * 20])]
+    root: Annotated[
+        str | None,
+        Meta(description="Of this batch and those anchored with it.", examples=["0x" + "9c" * 32]),
+    ]
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -39,26 +50,48 @@ class Batch(msgspec.Struct, frozen=True):
 
     batch_id: UUID
     factory_id: UUID
-    sku: str
-    name: str
-    product_count: int
-    status: Status
-    merkle_root: str | None
+    sku: Annotated[str, Meta(examples=["SHOE-42"])]
+    name: Annotated[str, Meta(examples=["Running shoe"])]
+    product_count: Annotated[int, Meta(examples=[1000])]
+    status: Annotated[
+        Status,
+        Meta(
+            description="pending: accepted. processing: its products are stored and its Merkle "
+            "root is known. completed: the root is final on the chain. failed: it has no products.",
+            examples=["completed"],
+        ),
+    ]
+    merkle_root: Annotated[
+        str | None, Meta(description="null while pending.", examples=["0x" + "a1" * 32])
+    ]
     anchor: BatchAnchor | None
-    manufactured_at: datetime | None
-    destination_countries: tuple[str, ...]
-    attributes: dict[str, Any] | None
-    created_at: datetime
-    stored_at: datetime | None
-    completed_at: datetime | None
-    recalled_at: datetime | None
-    recall_reason: str | None
+    manufactured_at: Moment | None
+    destination_countries: Annotated[tuple[str, ...], Meta(examples=[["BR", "PT"]])]
+    attributes: Annotated[dict[str, Any] | None, Meta(examples=[{"line": 7}])]
+    created_at: Moment
+    stored_at: Moment | None
+    completed_at: Moment | None
+    recalled_at: Annotated[Moment | None, Meta(examples=[None])]
+    recall_reason: Annotated[str | None, Meta(examples=[None])]
 
 
 class BatchPage(msgspec.Struct, frozen=True):
     """Some batches, the newest first, and the cursor of the page after them."""
 
     batches: tuple[Batch, ...]
+    next_cursor: str | None
+
+
+class NamedBatch(Batch, frozen=True):
+    """A batch as the people of the brand see it: with the name of its factory."""
+
+    factory_name: str
+
+
+class NamedBatchPage(msgspec.Struct, frozen=True):
+    """Some batches of any factory, the newest first, and the cursor of the page after them."""
+
+    batches: tuple[NamedBatch, ...]
     next_cursor: str | None
 
 
@@ -85,5 +118,5 @@ class BatchEvent(msgspec.Struct, frozen=True):
         ),
     ]
     batch_id: UUID
-    at: datetime
+    at: Moment
     detail: dict[str, Any]

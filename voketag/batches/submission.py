@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal, cast
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -35,10 +36,37 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _PRINTABLE = {"pattern": PRINTABLE_PATTERN}
 _MOMENT = {"anyOf": [{"format": "date-time"}, {"format": "date"}]}
 
-Sku = Annotated[str, Meta(min_length=1, max_length=64, extra_json_schema=_PRINTABLE)]
-Name = Annotated[str, Meta(min_length=1, max_length=255, extra_json_schema=_PRINTABLE)]
+Sku = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        description="Your own name for this kind of product.",
+        examples=["SHOE-42"],
+        extra_json_schema=_PRINTABLE,
+    ),
+]
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        description="What a person who scans it is shown.",
+        examples=["Running shoe"],
+        extra_json_schema=_PRINTABLE,
+    ),
+]
 Serial = Annotated[str, Meta(min_length=1, max_length=64, extra_json_schema=_SERIAL)]
-Reason = Annotated[str, Meta(min_length=1, max_length=500, extra_json_schema=_PRINTABLE)]
+Reason = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=500,
+        description="One line, for the factory's own records.",
+        examples=["The glue of this batch does not hold."],
+        extra_json_schema=_PRINTABLE,
+    ),
+]
 Country = Annotated[str, Meta(extra_json_schema={"enum": sorted(COUNTRIES)})]
 Status = Literal["pending", "processing", "completed", "failed"]
 
@@ -48,7 +76,10 @@ class NewBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     sku: Sku
     name: Name
-    product_count: Annotated[int, Meta(ge=1, le=PRODUCTS_MAX)] | UnsetType = UNSET
+    product_count: (
+        Annotated[int, Meta(ge=1, le=PRODUCTS_MAX, description="Serials are made then.")]
+        | UnsetType
+    ) = UNSET
     serials: (
         Annotated[
             list[Serial],
@@ -96,9 +127,24 @@ class ListQuery(msgspec.Struct, frozen=True):
     """The query of GET /v1/batches."""
 
     status: Status | None = None
-    created_after: Annotated[str, Meta(extra_json_schema={"format": "date-time"})] | None = None
+    created_after: (
+        Annotated[
+            str,
+            Meta(
+                description="RFC 3339 with an offset; a + is written %2B.",
+                extra_json_schema={"format": "date-time"},
+            ),
+        ]
+        | None
+    ) = None
     limit: Annotated[int, Meta(ge=1, le=LIST_MAX)] = LIST_DEFAULT
     cursor: Annotated[str, Meta(description="next_cursor of the page before.")] | None = None
+
+
+class NamedListQuery(ListQuery, frozen=True):
+    """The query of GET /v1/batches where those of every factory are listed."""
+
+    factory_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,49 @@ from typing import Any
 
 import msgspec
 
-from voketag.http.problems import ProblemDetails
+from voketag.http.examples import example
+from voketag.http.problems import ProblemDetails, details
 from voketag.http.routes import Route
 from voketag.roles import MEANINGS
+from voketag.tokens import EXAMPLE_TOKEN
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _REFERENCE = "#/components/schemas/{name}"
+_INTRODUCTION = """\
+JSON in UTF-8; times are RFC 3339 in UTC, ids are UUIDv7. An error is `application/problem+json`
+(RFC 9457): `code` is stable and what a program decides by, `detail` is a sentence for a person.
+Every answer has `X-Request-Id`, which finds it in our log. After 429 and 503 wait as long as
+`Retry-After` says.
+
+The examples can be sent as they are. Their ids, keys and tokens are made up: well formed, and
+nobody's. So a path with such an id is answered 404, and a scan of such a token `not_recognised`.
+"""
+_CODES = {
+    400: "malformed_json",
+    401: "unauthorised",
+    403: "forbidden",
+    404: "not_found",
+    406: "not_acceptable",
+    408: "body_too_slow",
+    409: "conflict",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    422: "invalid_field",
+    429: "too_many_requests",
+    503: "unavailable",
+}
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds to wait before the next request.",
+        "schema": {"type": "integer", "minimum": 0},
+    }
+}
+_SHOWN_IN_PATHS = {
+    "id": "0199c8f1-6f00-7a4b-9d3e-5f1c2b7a8e90",
+    "token": EXAMPLE_TOKEN,
+    "stream": "roots",
+    "entry_id": "1772352000000-0",
+}
 SESSION_COOKIE = "voketag_session"
 SESSION_HEADER = "X-VokeTag-Session"
 _SCHEMES: dict[str, dict[str, str]] = {
@@ -64,15 +101,25 @@ def document(title: str, routes: Iterable[Route]) -> dict[str, Any]:
         operation = _operation(route, components)
         paths.setdefault(route.path, {})[route.method.lower()] = operation
     used = {name for route in routes for name in _schemes(route)}
+    offered = {name: scheme for name, scheme in _SCHEMES.items() if name in used}
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": "1"},
+        "info": {"title": title, "version": "1", "description": _INTRODUCTION},
+        "tags": [{"name": tag} for tag in dict.fromkeys(map(_tag, routes))],
         "paths": paths,
         "components": {
             "schemas": components,
-            "securitySchemes": {name: _SCHEMES[name] for name in _SCHEMES if name in used},
+            **({"securitySchemes": offered} if offered else {}),
         },
     }
+
+
+def _tag(route: Route) -> str:
+    """What a route is listed under: the noun of its path."""
+    version, _, rest = route.path.removeprefix("/").partition("/")
+    if version == "v1":
+        return rest.partition("/")[0]
+    return "process" if "{" not in route.path else "pages"
 
 
 def _is_type(answer: Any) -> bool:
@@ -87,26 +134,22 @@ def _schema(kind: Any) -> dict[str, Any]:
 def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, answer in route.answers.items():
-        responses[str(status)] = _answer(answer)
+        responses[str(status)] = _answer(answer, components)
     for status in sorted(_problems(route)):
-        responses[str(status)] = {
-            "description": _DESCRIPTIONS[status],
-            "content": {
-                "application/problem+json": {
-                    "schema": {"$ref": _REFERENCE.format(name="ProblemDetails")}
-                }
-            },
-        }
+        responses[str(status)] = _problem(status)
     words = re.findall(r"\w+", route.path)
     operation: dict[str, Any] = {
         "summary": route.summary,
+        "tags": [_tag(route)],
         "operationId": "_".join([route.method.lower(), *words]),
         "parameters": [*_path_parameters(route), *_query(route, components), *_headers(route)],
         "responses": responses,
     }
     if route.body is not None:
-        content = {"application/json": {"schema": _schema(route.body)}}
-        operation["requestBody"] = {"required": route.body_required, "content": content}
+        operation["requestBody"] = {
+            "required": route.body_required,
+            "content": {"application/json": _body(route, components)},
+        }
     if route.security is not None:
         # The roles of OpenAPI 3.1, section 4.8.30: each scheme will do.
         roles = [] if route.security == "factory" else [route.security]
@@ -123,13 +166,41 @@ def _schemes(route: Route) -> tuple[str, ...]:
     return ("factory",) if route.security == "factory" else ("key", "session")
 
 
-def _answer(answer: Any) -> dict[str, Any]:
+def _body(route: Route, components: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a body, and bodies to send."""
+    schema = _schema(route.body)
+    if not route.examples:
+        return {"schema": schema, "example": example(schema, components)}
+    examples = {
+        f"example_{number}": {"summary": said, "value": body}
+        for number, (said, body) in enumerate(route.examples.items(), 1)
+    }
+    return {"schema": schema, "examples": examples}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    """An answer that is an error."""
+    said = _DESCRIPTIONS[status]
+    content = {
+        "schema": {"$ref": _REFERENCE.format(name="ProblemDetails")},
+        "example": msgspec.to_builtins(details(status, _CODES[status], said)),
+    }
+    answer: dict[str, Any] = {
+        "description": said,
+        "content": {"application/problem+json": content},
+    }
+    return answer | ({"headers": _RETRY_AFTER} if status in (429, 503) else {})
+
+
+def _answer(answer: Any, components: dict[str, Any]) -> dict[str, Any]:
     if answer is None:
         return {"description": "Done; no body."}
     if isinstance(answer, str):
         content = {kind.strip(): {"schema": {"type": "string"}} for kind in answer.split(",")}
         return {"description": "Done.", "content": content}
-    return {"description": "Done.", "content": {"application/json": {"schema": _schema(answer)}}}
+    schema = _schema(answer)
+    content = {"schema": schema, "example": example(schema, components)}
+    return {"description": "Done.", "content": {"application/json": content}}
 
 
 def _problems(route: Route) -> set[int]:
@@ -157,7 +228,10 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
             schema["pattern"] = f"^{route.patterns[name]}$"
         elif name == "id" or name.endswith("_id"):
             schema["format"] = "uuid"
-        parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
+        parameter: dict[str, Any] = {"name": name, "in": "path", "required": True, "schema": schema}
+        if name in _SHOWN_IN_PATHS:
+            parameter["example"] = _SHOWN_IN_PATHS[name]
+        parameters.append(parameter)
     return parameters
 
 
@@ -166,10 +240,14 @@ def _query(route: Route, components: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     shape = components[route.query.__name__]
     required = shape.get("required", ())
-    return [
-        {"name": name, "in": "query", "required": name in required, "schema": schema}
-        for name, schema in shape["properties"].items()
-    ]
+    parameters = []
+    for name, schema in shape["properties"].items():
+        parameter = {"name": name, "in": "query", "required": name in required, "schema": schema}
+        for one in (schema, *schema.get("anyOf", ())):
+            if "description" in one:
+                parameter["description"] = one["description"]
+        parameters.append(parameter)
+    return parameters
 
 
 def _headers(route: Route) -> list[dict[str, Any]]:

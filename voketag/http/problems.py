@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
 PROBLEM_JSON = "application/problem+json"
 _TITLES = {
@@ -44,11 +46,11 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     """RFC 9457 problem details, with our stable `code` and, for a bad value, its `field`."""
 
     type: str
-    title: str
+    title: Annotated[str, Meta(description="What the status means.")]
     status: int
-    detail: str
-    code: str
-    field: str | None = None
+    detail: Annotated[str, Meta(description="What was wrong and what is accepted, for a person.")]
+    code: Annotated[str, Meta(description="Stable: what a program decides by.")]
+    field: Annotated[str | None, Meta(description="Where a value is bad, its name.")] = None
 
 
 def problem(

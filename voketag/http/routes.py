@@ -45,7 +45,8 @@ class Route:
 
     `answers` maps each success status to the type of its body, or to a media type for one that is
     not JSON, or to None for no body. `patterns` says what a parameter of the path looks like, where
-    not every segment will do: any other path is none of this route's. `problems` are the error
+    not every segment will do: any other path is none of this route's. `examples` are bodies to
+    send, by what is said of them; without them one is made from the type. `problems` are the error
     statuses that this route adds to those every route of its kind has. `security` says who may: a
     factory with its key, or an operator with at least this role. Pages and their files are
     for people, and not `documented` for programs.
@@ -58,6 +59,7 @@ class Route:
     answers: Mapping[int, Any]
     body: Any = None
     body_required: bool = True
+    examples: Mapping[str, Any] = field(default_factory=dict)
     query: Any = None
     patterns: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)

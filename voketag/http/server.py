@@ -14,7 +14,7 @@ from aiohttp import HttpVersion11, web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from voketag import metrics
-from voketag.http import bounds, listeners, openapi
+from voketag.http import bounds, docs, listeners, openapi
 from voketag.http.answering import STOPPING, ShortAnswers, answer_errors, on_prepare
 from voketag.http.connections import Runner
 from voketag.http.requests import BODY_MAX_BYTES
@@ -74,7 +74,7 @@ def application(
     async def serve_document(_: web.Request) -> web.Response:
         return web.Response(body=encoded, content_type="application/json")
 
-    for route in (*routes, *shared):
+    for route in (*routes, *shared, *docs.routes()):
         for method in _methods(route):
             app.router.add_route(method, _path(route), _handler(route), expect_handler=_expect)
     app.router.add_get("/openapi.json", serve_document)

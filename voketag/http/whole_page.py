@@ -53,13 +53,22 @@ def source(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def policy(style: str, script: str, *, connect: str = "'self'", forms: str = "'self'") -> str:
-    """What a page may do: run this script and this style, speak to `connect`, post to `forms`."""
-    return (
-        f"default-src 'none'; script-src {source(script)}; style-src {source(style)}; "
-        f"connect-src {connect}; img-src 'self'; manifest-src 'self'; base-uri 'none'; "
-        f"form-action {forms}; frame-ancestors 'none'"
-    )
+def policy(style: str, script: str, **sources: str) -> str:
+    """What a page may do: run this script and this style, show our pictures, and speak and post
+    forms to this server. `sources` are other sources for directives (`connect_src="*"`).
+    """
+    directives = {
+        "default-src": "'none'",
+        "script-src": source(script),
+        "style-src": source(style),
+        "connect-src": "'self'",
+        "img-src": "'self'",
+        "manifest-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+    } | {name.replace("_", "-"): sources[name] for name in sources}
+    return "; ".join(f"{name} {allowed}" for name, allowed in directives.items())
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:

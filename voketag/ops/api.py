@@ -17,10 +17,13 @@ from voketag.http.guesses import GUESSES, Guesses
 from voketag.http.server import application, serve
 from voketag.ops import (
     api_audit,
+    api_batches,
+    api_daily,
     api_dead,
     api_factories,
     api_figures,
     api_operators,
+    api_products,
     api_reports,
     api_session,
     live,
@@ -55,6 +58,9 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
         *api_audit.routes(wires),
         *api_factories.routes(wires),
         *api_figures.routes(wires),
+        *api_daily.routes(wires),
+        *api_batches.routes(wires),
+        *api_products.routes(wires),
         *api_reports.routes(wires),
         *api_dead.routes(wires),
         *live.routes(watched),

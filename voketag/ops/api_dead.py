@@ -22,6 +22,7 @@ from voketag.ops import dead
 from voketag.ops.access import actor_of
 from voketag.ops.dead import Action, NoSuchLetter
 from voketag.ops.dead_answers import (
+    DEAD_ACTIONS,
     DeadAction,
     DeadActionAnswer,
     DeadActionBody,
@@ -210,6 +211,7 @@ def routes(wires: Wires) -> list[Route]:
             summary,
             {200: DeadActionAnswer},
             body=DeadActionBody,
+            examples=DEAD_ACTIONS,
             security="admin",
         )
         for action, summary in summaries

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from voketag import identifiers
+from voketag.moments import Moment
 from voketag.ops.dead import readable
 from voketag.printable import PRINTABLE_PATTERN
 from voketag.redis.dead_letters import ENTRY_ID_PATTERN, DeadLetter, Head
@@ -25,13 +26,13 @@ class Letter(msgspec.Struct, frozen=True):
     had in `stream`; a long error is cut.
     """
 
-    stream: str
-    entry_id: str
-    original_id: str
-    group: str
-    error: str
-    attempts: str
-    buried_at: datetime
+    stream: Annotated[str, Meta(examples=["roots"])]
+    entry_id: Annotated[str, Meta(examples=["1772352000000-0"])]
+    original_id: Annotated[str, Meta(examples=["1772351990000-0"])]
+    group: Annotated[str, Meta(examples=["anchor"])]
+    error: Annotated[str, Meta(examples=["entry version b'9'; this program reads b'1'"])]
+    attempts: Annotated[str, Meta(examples=["5"])]
+    buried_at: Moment
 
 
 class WholeLetter(Letter, frozen=True):
@@ -124,6 +125,14 @@ class DeadActionAnswer(msgspec.Struct, frozen=True):
 _NAMED = {"required": ["entry_ids"], "properties": {"entry_ids": {"type": "array"}}}
 _ALL = {"required": ["all"], "properties": {"all": {"const": True}}}
 DeadActionBody = Annotated[DeadAction, Meta(extra_json_schema={"oneOf": [_NAMED, _ALL]})]
+DEAD_ACTIONS: Mapping[str, Any] = {
+    "What would be done": {"all": True},
+    "One of them": {
+        "entry_ids": ["1772352000000-0"],
+        "dry_run": False,
+        "reason": "The fix is in place.",
+    },
+}
 
 
 def of_stream(stream: str, head: Head) -> DeadOfStream:

@@ -25,9 +25,10 @@ from voketag.http.problems import Problem
 from voketag.http.requests import read_query
 from voketag.http.routes import Route
 from voketag.identifiers import rfc3339, time_of_ms
-from voketag.ops.live_rates import Latency, Now, Rates, Refusals, Watch
+from voketag.ops.live_rates import Latency, Now, Refusals, Watch
 from voketag.ops.live_scans import LiveQuery, MixWindow, Sample, ShownScan, is_wanted, shown
 from voketag.ops.live_state import States
+from voketag.ops.stream_rates import Rates
 from voketag.process import Wires
 from voketag.tasks import end, pause
 
@@ -136,7 +137,8 @@ class Live:
         except Unavailable:
             self._tell(Now(time.time()), [])  # not known is news as well
             raise
-        self._mix.note(time.monotonic(), scans, now.scored)
+        part_of = now.scored if self._sample.is_part else None
+        self._mix.note(time.monotonic(), scans, part_of)
         self._tell(now, scans)
 
     def _tell(self, now: Now, scans: list[ShownScan]) -> None:

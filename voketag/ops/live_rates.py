@@ -11,18 +11,11 @@ from redis.asyncio import Redis
 
 from voketag.errors import Unavailable
 from voketag.ops.process_counts import Window, of_kind, quantile, read
-from voketag.redis.stream_status import Totals, process_metrics, read_totals
+from voketag.ops.stream_rates import Counts, Rates, grown, rates, read_counts
+from voketag.redis.stream_status import process_metrics
 
 COUNTED_S = 10.0  # the window of what processes count: they leave it every other second
 HISTORY_MAX_POINTS = 300
-
-
-class Rates(msgspec.Struct, frozen=True):
-    """Scans a second; null where Redis cannot say, or the count began anew."""
-
-    accepted: float | None = None
-    scored: float | None = None
-    stored: float | None = None
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -72,13 +65,6 @@ class Now:
     refusals: Refusals | None = None
 
 
-@dataclass(frozen=True)
-class _Counts:
-    at_s: float
-    accepted: Totals
-    scored: Totals
-
-
 class Watch:
     """Looks at the counts again and again and keeps what they were."""
 
@@ -86,7 +72,7 @@ class Watch:
         self._redis = redis
         self._scans = scans
         self._scored = scored
-        self._before: _Counts | None = None
+        self._before: Counts | None = None
         self._window = Window(COUNTED_S)
         self._points: deque[tuple[float | None, ...]] = deque(maxlen=HISTORY_MAX_POINTS)
 
@@ -108,53 +94,31 @@ class Watch:
         return History([at for at in at_s if at is not None], *figures)
 
     async def _look(self) -> Now:
-        counts = _Counts(
-            time.monotonic(),
-            await read_totals(self._redis, self._scans, "score"),
-            await read_totals(self._redis, self._scored, "persist"),
-        )
+        counts = await read_counts(self._redis, self._scans, self._scored)
         left = await process_metrics(self._redis, ["scan"])
         self._window.note(counts.at_s, {who: read(data) for who, data in left.items()})
         before, self._before = self._before, counts
         latency, refusals = _answered(self._window)
         if before is None:
             return Now(time.time(), Rates(), None, latency, refusals)
-        scored = _grown(before.scored.added, counts.scored.added)
-        return Now(time.time(), _rates(before, counts), scored, latency, refusals)
+        scored = grown(before.scored.added, counts.scored.added)
+        return Now(time.time(), rates(before, counts), scored, latency, refusals)
 
     def _keep(self, now: Now) -> None:
-        rates, latency = now.rates, now.latency
+        done, latency = now.rates, now.latency
         percentiles: tuple[float | None, ...] = (None, None, None)
         if latency is not None:
             percentiles = (latency.p50_ms, latency.p95_ms, latency.p99_ms)
         at_s = round(now.at_s, 1)
-        self._points.append((at_s, rates.accepted, rates.scored, rates.stored, *percentiles))
-
-
-def _grown(before: int | None, now: int | None) -> int | None:
-    return None if before is None or now is None or now < before else now - before
-
-
-def _rates(before: _Counts, now: _Counts) -> Rates:
-    took_s = max(now.at_s - before.at_s, 1e-3)
-
-    def rate(earlier: int | None, later: int | None) -> float | None:
-        grown = _grown(earlier, later)
-        return None if grown is None else round(grown / took_s, 1)
-
-    return Rates(
-        rate(before.accepted.added, now.accepted.added),
-        rate(before.scored.added, now.scored.added),
-        rate(before.scored.finished, now.scored.finished),
-    )
+        self._points.append((at_s, done.accepted, done.scored, done.stored, *percentiles))
 
 
 def _answered(window: Window) -> tuple[Latency | None, Refusals | None]:
     """What the scan processes say of their answers; None where none has said it twice."""
-    grown = window.grown()
-    if grown is None:
+    counted = window.grown()
+    if counted is None:
         return None, None
-    window_s, counts = grown
+    window_s, counts = counted
     within = of_kind(counts, "within")
 
     def percentile(share: float) -> float | None:

@@ -102,6 +102,7 @@ class Sample:
         self._streams = streams
         self._last: dict[str, str] = {}
         self._begun = False
+        self.is_part = False  # whether more came than were taken
 
     async def take(self) -> list[ScoredScan]:
         """Those that came since the last time, the oldest first; at first, none. Raises
@@ -116,6 +117,7 @@ class Sample:
             for _, fields in entries if self._begun else ():
                 with contextlib.suppress(Rejected):  # persist buries it, with the reason
                     taken.append(events.decode(fields, ScoredScan))
+        self.is_part = self._begun and any(len(entries) == most for entries in found.values())
         self._begun = True
         return sorted(taken, key=lambda scan: scan.scan.received_at_ms)
 
@@ -129,7 +131,9 @@ class MixWindow:
         )
 
     def note(self, at_s: float, scans: list[ShownScan], scored: int | None) -> None:
-        """Keep a sample of `scored` scans, taken at the monotonic time `at_s`."""
+        """Keep what was taken at the monotonic time `at_s`: a part of `scored` scans, or, where
+        that is None, all of them.
+        """
         verdicts = Counter(scan.verdict for scan in scans)
         countries = Counter(scan.country or "" for scan in scans)
         self._beats.append((at_s, max(scored or 0, len(scans)), len(scans), verdicts, countries))

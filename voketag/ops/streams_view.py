@@ -13,29 +13,14 @@ import msgspec
 from redis.asyncio import Redis
 
 from voketag import events, identifiers, topology
+from voketag.ops.stream_rates import Counts, Rates, rates, read_counts
 from voketag.ownership import LEASE_MS
-from voketag.redis.stream_status import (
-    GroupStatus,
-    StreamStatus,
-    Totals,
-    read_status,
-    read_totals,
-)
+from voketag.redis.stream_status import GroupStatus, StreamStatus, read_status
 
 BEHIND_S = 60.0
 PENDING_MAX = 5_000
 LAG_MAX = 10_000
 LENGTH_MAX = 1_000_000
-
-
-class Rates(msgspec.Struct, frozen=True):
-    """Scans a second; null where Redis cannot say, there was no reading before, or the count began
-    anew.
-    """
-
-    accepted: float | None = None
-    scored: float | None = None
-    stored: float | None = None
 
 
 class GroupView(msgspec.Struct, frozen=True):
@@ -83,37 +68,17 @@ class Reader:
         self._groups = topology.groups_of(shards)
         self._scans = [events.scans(shard) for shard in range(shards)]
         self._scored = [events.scored(shard) for shard in range(shards)]
-        self._before: tuple[float, Totals, Totals] | None = None
+        self._before: Counts | None = None
 
     async def read(self) -> View:
         """The figures of this instant. Raises Unavailable; rates begin anew after that."""
         before, self._before = self._before, None
-        now = (
-            time.monotonic(),
-            await read_totals(self._redis, self._scans, "score"),
-            await read_totals(self._redis, self._scored, "persist"),
-        )
+        now = await read_counts(self._redis, self._scans, self._scored)
         found = await read_status(self._redis, self._groups, LEASE_MS)
         self._before = now
         at = identifiers.rfc3339(identifiers.time_of_ms(time.time_ns() // 1_000_000))
-        return View(at, _rates(before, now), tuple(map(_stream, found)))
-
-
-def _rates(before: tuple[float, Totals, Totals] | None, now: tuple[float, Totals, Totals]) -> Rates:
-    if before is None:
-        return Rates()
-    took_s = max(now[0] - before[0], 1e-3)
-
-    def rate(earlier: int | None, later: int | None) -> float | None:
-        if earlier is None or later is None or later < earlier:
-            return None
-        return round((later - earlier) / took_s, 1)
-
-    return Rates(
-        rate(before[1].added, now[1].added),
-        rate(before[2].added, now[2].added),
-        rate(before[2].finished, now[2].finished),
-    )
+        per_second = Rates() if before is None else rates(before, now)
+        return View(at, per_second, tuple(map(_stream, found)))
 
 
 def _stream(status: StreamStatus) -> StreamView:

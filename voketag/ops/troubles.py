@@ -1,7 +1,7 @@
 """What is wrong with the system, in words: the first thing that whoever looks at it should read.
 
 The thresholds are those of docs/alerts.md, without the time that an alarm waits: who looks is told
-at once.
+at once, and of what is falling behind before it is late.
 """
 
 from __future__ import annotations
@@ -13,14 +13,11 @@ from typing import Literal
 import msgspec
 
 from voketag.ops.process_counts import Key, of_kind
+from voketag.ops.streams_view import BEHIND_S, LAG_MAX, PENDING_MAX
 from voketag.records.anchoring_status import Anchoring
 from voketag.redis.stream_status import StreamStatus
 
-OLDEST_UNACKED_S = 30.0
-# A batch of a million products takes its time.
-OLDEST_OF_GROUP_S = {"register": 120.0}
-LAG_ENTRIES = 10_000
-PENDING_ENTRIES = 5000
+FALLING_BEHIND_S = 30.0
 MEMORY_SHARE = 0.6
 ROOTS_WAITING_S = 600.0
 ANCHOR_OPEN_S = 600.0
@@ -99,11 +96,12 @@ def _groups(streams: Sequence[StreamStatus]) -> Iterator[Trouble]:
             if group.registered and here > worst.get(group.group, (0.0, 0, 0, "")):
                 worst[group.group] = here
     for name, (age_s, pending, lag, stream) in worst.items():
-        if age_s > OLDEST_OF_GROUP_S.get(name, OLDEST_UNACKED_S):
-            yield Trouble("bad", f"{name}: oldest unacked {_spelled(age_s)} ({stream})")
-        elif pending > PENDING_ENTRIES:
+        if age_s > FALLING_BEHIND_S:
+            severity: Severity = "bad" if age_s > BEHIND_S else "warn"
+            yield Trouble(severity, f"{name}: oldest unacked {_spelled(age_s)} ({stream})")
+        elif pending > PENDING_MAX:
             yield Trouble("warn", f"{name}: {pending:,} pending ({stream})")
-        elif lag > LAG_ENTRIES:
+        elif lag > LAG_MAX:
             yield Trouble("warn", f"{name}: {lag:,} behind ({stream})")
 
 

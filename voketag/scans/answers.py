@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -10,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from voketag.events import Level, Reason, Verdict
+from voketag.moments import Moment
 
 
 class ProductAnswer(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class RiskAnswer(msgspec.Struct, frozen=True):
     """The risk score, 0 to 100, and every rule that contributed to it."""
 
     score: Annotated[int, Meta(description="0 (nothing against it) to 100.", examples=[0])]
-    level: Level
+    level: Annotated[Level, Meta(examples=["low"])]
     reasons: Annotated[
         tuple[Reason, ...],
         Meta(description="Empty where nothing was found against it.", examples=[[]]),
@@ -41,7 +41,7 @@ class HistoryAnswer(msgspec.Struct, frozen=True):
     """The product's scans so far, this one included."""
 
     scans: Annotated[int, Meta(examples=[1])]
-    first_scanned_at: datetime
+    first_scanned_at: Moment
     countries: Annotated[
         tuple[str, ...],
         Meta(description="ISO 3166-1 alpha-2, in order of first appearance.", examples=[["BR"]]),
@@ -55,9 +55,10 @@ class ScanAnswer(msgspec.Struct, frozen=True):
     verdict: Annotated[
         Verdict,
         Meta(
+            examples=["authentic"],
             description="authentic: nothing speaks against it. suspicious, high_risk: it was "
             "scanned as copies would be, see the reasons. recalled: by its maker. not_recognised: "
-            "no product of ours has this token."
+            "no product of ours has this token.",
         ),
     ]
     product: ProductAnswer | None = None

@@ -12,12 +12,10 @@ from msgspec import UNSET, Meta, UnsetType
 from voketag.events import ReportReason
 from voketag.identifiers import UUID7_PATTERN
 from voketag.risk.countries import COUNTRIES
-from voketag.tokens import TOKEN_MAX_CHARACTERS
+from voketag.tokens import EXAMPLE_TOKEN, TOKEN_MAX_CHARACTERS
 
 WITHOUT_NUL = r"^[^\x00]*$"
 EMAIL = r"^[^@\x00-\x20]+@[^@\x00-\x20]+(?!\n)$"
-# Well formed and signed by nobody: what an example may show.
-EXAMPLE_TOKEN = "000SKJ7HDW07MJWX7SFHRAVTHT89Y71D7S55PV3XHTFGM6R"
 
 Text = Annotated[str, Meta(max_length=200)]
 Country = Annotated[

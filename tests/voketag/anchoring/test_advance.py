@@ -65,6 +65,7 @@ async def test_finals_and_their_gas_are_counted_once(world: World) -> None:
     await world.until_quiet()
     await world.anchoring.advance()
     gas_used = await world.fetchval("SELECT gas_used FROM anchors")
+    assert isinstance(gas_used, int)
     assert counted() == (before[0] + 1, before[1] + gas_used)
 
 

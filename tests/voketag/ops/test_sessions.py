@@ -227,7 +227,7 @@ async def test_a_page_of_ours_acts(admin: Admin) -> None:
 # ---------------------------------------------------------------------- Postgres is away
 
 
-async def test_f35_who_was_let_in_goes_on_reading_while_postgres_is_silent(
+async def test_who_was_let_in_goes_on_reading_while_postgres_is_silent(
     redis_url: str, database_url: str
 ) -> None:
     async with (

@@ -5,6 +5,7 @@ import { none } from "./format.js";
 
 const SHOWN_S = 300;
 const HEIGHT = 184;
+const LEAST = 4; // so that next to nothing looks like it
 const FIGURES = ["accepted", "scored", "stored", "p50_ms", "p95_ms", "p99_ms"];
 const LOOKS = [
   ["--first", []],
@@ -85,7 +86,7 @@ function optionsOf(names, width) {
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
       x: { range: (_, low, high) => (none(high) ? [0, SHOWN_S] : [high - SHOWN_S, high]) },
-      y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] },
+      y: { range: (_, low, high) => [0, Math.max((high ?? 0) * 1.1, LEAST)] },
     },
     axes: [
       { ...axis, space: 70, size: 26, values: (_, splits) => splits.map(timeOf) },
