@@ -42,7 +42,7 @@ async def bury(admin: Admin, count: int = 1, **fields: str) -> list[str]:
         "dead_error": "not a Scan: Invalid UUID - at `$.scan_id`",
         "dead_attempts": "1",
     } | fields
-    redis = admin.wires.streams.redis
+    redis: Any = admin.wires.streams.redis
     return [(await redis.xadd(f"{STREAM}:dead", entry)).decode() for _ in range(count)]
 
 
