@@ -34,7 +34,7 @@ async def admin(redis_url: str, database_url: str) -> AsyncIterator[Admin]:
 
 async def bury(admin: Admin, count: int = 1, **fields: str) -> list[str]:
     """Dead letters as a group leaves them; gives their ids."""
-    entry: dict[Any, Any] = {
+    entry = {
         "v": "1",
         "event": '{"scan_id": "no id", "ip_hash": "abcdef", "country": "BR"}',
         "dead_id": "1700000000000-0",
@@ -42,9 +42,8 @@ async def bury(admin: Admin, count: int = 1, **fields: str) -> list[str]:
         "dead_error": "not a Scan: Invalid UUID - at `$.scan_id`",
         "dead_attempts": "1",
     } | fields
-    redis = admin.wires.streams.redis
-    entry_ids = [await redis.xadd(f"{STREAM}:dead", entry) for _ in range(count)]
-    return [str(entry_id, "ascii") for entry_id in entry_ids if isinstance(entry_id, bytes)]
+    redis: Any = admin.wires.streams.redis
+    return [(await redis.xadd(f"{STREAM}:dead", entry)).decode() for _ in range(count)]
 
 
 def key_of(admin: Admin) -> str:
