@@ -44,7 +44,7 @@ FAILURE_MODES := $(filter F%,$(MAKECMDGOALS))
 NAMED := $(shell echo "$(FAILURE_MODES)" | sed 's/F[0-9]*/_&_/g; s/ / or /g')
 SELECTED := $(if $(FAILURE_MODES),-v -k "$(NAMED)")
 
-.PHONY: help run demo test test-debian chaos soak fuzz bench peers audit lint format lock clean
+.PHONY: help run demo test test-debian chaos soak fuzz bench screenshots peers audit lint format lock clean
 .DEFAULT_GOAL := help
 # Two pips at once in one environment would break it.
 .NOTPARALLEL:
@@ -78,6 +78,9 @@ fuzz: $(FUZZ_STAMP) ## fuzz what decodes strangers' bytes for SECONDS (60); whee
 bench: $(BENCH_STAMP) $(PEERS_STAMP) $(NPM_STAMP) ## measure against targets and peers, shortened; ONLY=latency,cost ROUNDS=3 SCALE=1 to publish
 	@$(PY) -m benchmarks $(foreach name,$(subst $(COMMA), ,$(ONLY)),--only $(name)) \
 	  --rounds $(or $(ROUNDS),1) --scale $(or $(SCALE),0.1)
+
+screenshots: $(DEV_STAMP) $(NPM_STAMP) ## take the pictures in docs/screenshots anew (needs Chromium)
+	@$(PY) -m screenshots
 
 peers: $(PEERS_STAMP) ## install what the Python systems of benchmarks/peers need
 

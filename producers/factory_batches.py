@@ -20,7 +20,8 @@ from voketag import events, identifiers, standing, traces
 from voketag.batches import submission
 from voketag.batches.answers import Batch, BatchPage, BatchReceipt
 from voketag.batches.examples import NEW_BATCHES
-from voketag.batches.submission import CheckedBatch, ListQuery, NewBatch, NewBatchBody, Recall
+from voketag.batches.listing import ListQuery, read_created_after
+from voketag.batches.submission import CheckedBatch, NewBatch, NewBatchBody, Recall
 from voketag.cursors import cursor_after, read_cursor
 from voketag.errors import Conflict, InvalidField, Unavailable
 from voketag.events import BatchAccepted
@@ -241,7 +242,7 @@ async def list_batches(wires: Wires, request: Request) -> Response:
     """GET /v1/batches"""
     async with authenticated(wires, request) as (connection, factory_id):
         query = read_query(request, ListQuery)
-        created_after = submission.read_created_after(query.created_after)
+        created_after = read_created_after(query.created_after)
         after = read_cursor(query.cursor)
         found = await batches.page(
             connection,

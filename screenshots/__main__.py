@@ -85,13 +85,10 @@ async def _broken(taking: Camera, crowd: Crowd, settings: Settings, home: Path) 
     using = asyncio.create_task(crowd.use(BUSY_FOR_S, BUSY_PER_S))
     try:
         stream = events.scans(0)
-        entry_id = await redis.xadd(stream, {"v": "1", "event": "{not an event}"})
+        await redis.xadd(stream, {b"v": b"1", b"event": b"{not an event}"})
         os.kill(persist, signal.SIGSTOP)
         await pictures.live(taking, "live-broken", "desktop", "light")
-        found = await redis.xrevrange(stream + events.DEAD_SUFFIX, count=1)
-        await pictures.dead_letter(
-            taking, f"{stream}/{(found[0][0] if found else entry_id).decode()}"
-        )
+        await pictures.dead_letter(taking, stream)
     finally:
         os.kill(persist, signal.SIGCONT)
         await end(using)

@@ -130,12 +130,12 @@ async def _batch_is_followed(system: System, collector: Collector) -> None:
     await eventually(lambda: len(collector.of_trace(trace_id)) == 5, 30)
     (sent,) = [s for s in collector.of_trace(trace_id) if s.name.startswith("send batches:")]
     asked = collector.one(trace_id, "factory", "POST /v1/batches")
-    made = collector.one(trace_id, "register", sent.name.replace("send", "process"))
+    registered = collector.one(trace_id, "register", sent.name.replace("send", "process"))
     assert asked.parent_id == erp
     assert sent.parent_id == asked.span_id
-    assert made.parent_id == sent.span_id
+    assert registered.parent_id == sent.span_id
     for process, stream in (("anchor", "roots"), ("notify", "notices")):
-        assert collector.one(trace_id, process, f"process {stream}").parent_id == made.span_id
+        assert collector.one(trace_id, process, f"process {stream}").parent_id == registered.span_id
 
 
 # ---------------------------------------------------------------------- off

@@ -9,8 +9,8 @@ export const STEPS = [
 
 /**
  * What is found of a bundle's text, one step after another: `{ step, state, key, values }`.
- * `rpcUrl` may be empty: then no chain is asked. `registry` is the contract's address from a source that the
- * reader trusts; where it is empty the bundle's own claim is taken, and that is said.
+ * `rpcUrl` may be empty: then no chain is asked. `registry` is the contract's address from a source
+ * that the reader trusts; where it is empty the bundle's own claim is taken, and that is said.
  */
 export async function* verify(text, rpcUrl, registry) {
   let at = 0;

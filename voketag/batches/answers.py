@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from voketag.batches.submission import Status
+from voketag.batches.listing import Status
 from voketag.moments import Moment
 
 AnchorStatus = Literal["queued", "submitted", "included", "final", "orphaned"]

@@ -10,7 +10,8 @@ from aiohttp import web
 from voketag import standing
 from voketag.batches import submission
 from voketag.batches.answers import Batch, NamedBatch, NamedBatchPage
-from voketag.batches.submission import NamedListQuery, Recall
+from voketag.batches.listing import NamedListQuery, read_created_after
+from voketag.batches.submission import Recall
 from voketag.cursors import cursor_after, read_cursor
 from voketag.http.problems import not_found
 from voketag.http.requests import path_id, read_body, read_query
@@ -37,7 +38,7 @@ class Batches:
     async def list(self, request: web.Request) -> web.Response:
         """A page of batches."""
         query = read_query(request, NamedListQuery)
-        created_after = submission.read_created_after(query.created_after)
+        created_after = read_created_after(query.created_after)
         after = read_cursor(query.cursor)
         async with self._wires.database.connection() as connection:
             found = await all_batches.page(

@@ -12,7 +12,7 @@ from voketag import identifiers
 from voketag.moments import Moment
 from voketag.ops.dead import readable
 from voketag.printable import PRINTABLE_PATTERN
-from voketag.redis.dead_letters import ENTRY_ID_PATTERN, DeadLetter, Head
+from voketag.redis.dead_letters import DeadLetter, Head
 
 LIST_MAX = 1000
 LIST_DEFAULT = 100
@@ -70,8 +70,10 @@ class DeadQuery(msgspec.Struct, frozen=True):
     cursor: Annotated[str, Meta(description="next_cursor of the page before.")] | None = None
 
 
+# Some numbers of 20 digits are taken too, but no schema can say which.
+_BELOW_2_64 = "[0-9]{1,19}"
 EntryId = Annotated[
-    str, Meta(max_length=41, extra_json_schema={"pattern": f"^{ENTRY_ID_PATTERN}(?!\\n)$"})
+    str, Meta(max_length=41, extra_json_schema={"pattern": f"^{_BELOW_2_64}-{_BELOW_2_64}(?!\\n)$"})
 ]
 Outcomes = Literal["redriven", "dropped", "would_redrive", "would_drop", "gone", "unknown"]
 Reason = Annotated[

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from voketag import identifiers
-from voketag.batches.submission import Status
+from voketag.batches.listing import Status
 from voketag.events import Level, Location, Reason, Verdict
 from voketag.records.product_pages import FoundProduct, ProductScan
 from voketag.records.reports import ReportInShort

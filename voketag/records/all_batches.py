@@ -11,7 +11,7 @@ import msgspec
 
 from voketag import identifiers
 from voketag.batches.answers import NamedBatch
-from voketag.batches.submission import Status
+from voketag.batches.listing import Status
 from voketag.records.batches import VIEW, batch_of
 from voketag.records.database import Connection
 

@@ -10,7 +10,8 @@ import asyncpg
 
 from voketag import identifiers
 from voketag.batches.answers import Batch, BatchAnchor
-from voketag.batches.submission import CheckedBatch, Status
+from voketag.batches.listing import Status
+from voketag.batches.submission import CheckedBatch
 from voketag.records.database import Connection
 
 VIEW = """

@@ -8,8 +8,8 @@ from datetime import datetime
 from uuid import UUID
 
 from voketag import identifiers
+from voketag.batches.listing import Status
 from voketag.batches.making import product_of_serial
-from voketag.batches.submission import Status
 from voketag.events import Verdict
 from voketag.records.database import Connection
 

@@ -9,14 +9,14 @@ import { ago, number } from "./format.js";
 export function batchColumns({ factory }) {
   return [
     { label: "Batch", head: true, cell: named },
+    { label: "Status", tight: true, cell: states },
+    { label: "Anchor", tight: true, cell: anchored },
     factory && {
       label: "Factory",
       cell: (batch) =>
         element("a", { href: path`/factories/${batch.factory_id}` }, batch.factory_name),
     },
     { label: "Products", n: true, cell: (batch) => number(batch.product_count) },
-    { label: "Status", tight: true, cell: states },
-    { label: "Anchor", tight: true, cell: anchored },
     { label: "Accepted", tight: true, cell: (batch) => ago(batch.created_at) },
   ].filter(Boolean);
 }

@@ -3,16 +3,7 @@
 import { asked, changed } from "./address.js";
 import { status } from "./badges.js";
 import { byId, element, replace } from "./dom.js";
-import {
-  ago,
-  compact,
-  counted,
-  duration,
-  none,
-  number,
-  short,
-  unknown,
-} from "./format.js";
+import { ago, compact, counted, duration, none, number, short, unknown } from "./format.js";
 import { renew } from "./tables.js";
 
 const SHOWN_STREAMS = 24;

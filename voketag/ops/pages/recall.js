@@ -6,7 +6,7 @@ import { confirmed, field } from "./dialogs.js";
 import { element } from "./dom.js";
 import { counted } from "./format.js";
 
-const REASON_MAX = 1000;
+const REASON_MAX = 500;
 
 /** Ask for the reason and a confirmation, and recall. Gives whether it was done. @param {any} batch */
 export async function recall(batch) {
