@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import pytest
@@ -65,14 +66,14 @@ async def test_a_scan_and_a_batch_are_followed_from_process_to_process(tmp_path:
 async def _scan_is_followed(system: System, collector: Collector) -> None:
     trace_id, phone, header = trace()
     async with system.api() as api, aiohttp.ClientSession() as session:
-        made = await api.ops.create_factory("Acme", "orders@acme.example")
-        _, products = await push(api.factory(made.api_key), 5)
+        joined = await api.ops.create_factory("Acme", "orders@acme.example")
+        _, products = await push(api.factory(joined.api_key), 5)
         token = products[0].token
         body = {"token": token, "country": "BR", "device": {"install_id": "a-phone-of-mine"}}
         url = f"http://127.0.0.1:{system.settings.scan_port}/v1/scans"
         async with session.post(url, json=body, headers=header) as response:
             answer = await response.json()
-        await recorded(system, api, answer["scan_id"])
+        await recorded(system, api, UUID(answer["scan_id"]))
 
     def sends() -> list[str]:
         return [s.name for s in collector.of_trace(trace_id) if s.name.startswith("send ")]
@@ -120,9 +121,9 @@ async def _linked_to_its_batch(collector: Collector, trace_id: str, span_id: str
 async def _batch_is_followed(system: System, collector: Collector) -> None:
     trace_id, erp, header = trace()
     async with system.api() as api, aiohttp.ClientSession() as session:
-        made = await api.ops.create_factory("Other", "orders@other.example")
+        joined = await api.ops.create_factory("Other", "orders@other.example")
         url = f"http://127.0.0.1:{system.settings.factory_port}/v1/batches"
-        header["Authorization"] = f"Bearer {made.api_key}"
+        header["Authorization"] = f"Bearer {joined.api_key}"
         body = {"product_count": 3, "sku": "HAT-1", "name": "Hat"}
         async with session.post(url, json=body, headers=header) as response:
             assert response.status == 202
