@@ -72,6 +72,7 @@ TABLE: Mapping[str, Mapping[tuple[str, str], Line]] = {
     "ops": {
         **EVERYWHERE,
         ("GET", "/"): Line(ANYBODY),
+        ("GET", "/asyncapi.json"): Line(ANYBODY),
         ("POST", "/v1/factories"): Line(ADMIN, 201, body={"name": "G", "email": "g@g.example"}),
         ("GET", "/v1/factories"): Line(ADMIN),
         ("GET", "/v1/factories/{id}"): Line(ADMIN, of="factory"),

@@ -15,7 +15,15 @@ from voketag.errors import Unavailable
 from voketag.figures import left_in_redis
 from voketag.http.guesses import GUESSES, Guesses
 from voketag.http.server import application, serve
-from voketag.ops import api_dead, api_factories, api_figures, api_reports, dashboard, live
+from voketag.ops import (
+    api_dead,
+    api_factories,
+    api_figures,
+    api_reports,
+    dashboard,
+    live,
+    streams_document,
+)
 from voketag.ops.access import guarded
 from voketag.ops.stream_metrics import show, show_lag, show_processes
 from voketag.ownership import LEASE_MS
@@ -45,6 +53,7 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
         *api_dead.routes(wires),
         *live.routes(watched),
         *dashboard.routes(),
+        *streams_document.routes(),
     ]
     key = wires.settings.admin_key
     try:

@@ -196,3 +196,11 @@ def tail(
                     return
 
     carry_out(work())
+
+
+@main.command()
+def asyncapi() -> None:
+    """Print the AsyncAPI document of the streams."""
+    from voketag.asyncapi import as_json
+
+    click.echo(as_json().decode(), nl=False)
