@@ -11,7 +11,7 @@ COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hash
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 DEBIAN_REDIS ?= /usr/bin/redis-server
 DEBIAN_POSTGRES ?= $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
-CODE := voketag consumers producers chaos soak fuzz tests benchmarks .ci/audit.py
+CODE := voketag consumers producers chaos soak fuzz screenshots tests benchmarks .ci/audit.py
 SECONDS ?= 60
 
 # npm and node from PATH if both are there, else the ones in the PyPI wheel.
@@ -44,7 +44,7 @@ FAILURE_MODES := $(filter F%,$(MAKECMDGOALS))
 NAMED := $(shell echo "$(FAILURE_MODES)" | sed 's/F[0-9]*/_&_/g; s/ / or /g')
 SELECTED := $(if $(FAILURE_MODES),-v -k "$(NAMED)")
 
-.PHONY: help run demo test test-debian chaos soak fuzz bench peers audit lint format lock clean
+.PHONY: help run demo test test-debian chaos soak fuzz bench screenshots peers audit lint format lock clean
 .DEFAULT_GOAL := help
 # Two pips at once in one environment would break it.
 .NOTPARALLEL:
@@ -75,9 +75,12 @@ soak: $(RUN_STAMP) $(NPM_STAMP) ## see that memory stays flat under load; draws 
 fuzz: $(FUZZ_STAMP) ## fuzz what decodes strangers' bytes for SECONDS (60); wheels are for Linux on x86-64
 	$(PY) -m fuzz $(SECONDS)
 
-bench: $(BENCH_STAMP) $(PEERS_STAMP) $(NPM_STAMP) ## measure against targets and peers: ONLY=latency,cost ROUNDS=3 SCALE=1
+bench: $(BENCH_STAMP) $(PEERS_STAMP) $(NPM_STAMP) ## measure against targets and peers, shortened; ONLY=latency,cost ROUNDS=3 SCALE=1 to publish
 	@$(PY) -m benchmarks $(foreach name,$(subst $(COMMA), ,$(ONLY)),--only $(name)) \
-	  --rounds $(or $(ROUNDS),3) --scale $(or $(SCALE),1)
+	  --rounds $(or $(ROUNDS),1) --scale $(or $(SCALE),0.1)
+
+screenshots: $(DEV_STAMP) $(NPM_STAMP) ## take the pictures in docs/screenshots anew (needs Chromium)
+	@$(PY) -m screenshots
 
 peers: $(PEERS_STAMP) ## install what the Python systems of benchmarks/peers need
 

@@ -20,6 +20,7 @@ from voketag.records.anchor_blocks import Unannounced
 from voketag.redis import batch_cache
 from voketag.redis.connection import Command
 from voketag.redis.streams import Entry
+from voketag.traces import Tracer
 
 ANNOUNCED_AT_ONCE = 500
 LINGER_S = 0.1  # each reading of roots is followed by a look at the chain
@@ -32,14 +33,20 @@ def build(wires: Wires) -> Consumer:
     return Consumer(
         "anchor",
         (events.ROOTS,),
-        partial(_handle, wires),
+        partial(_handle, wires, wires.tracer("anchor")),
         linger_s=LINGER_S,
         tick=partial(_tick, wires, anchoring),
     )
 
 
-async def _handle(wires: Wires, entries: Sequence[Entry]) -> Sequence[Command]:
+async def _handle(wires: Wires, tracer: Tracer, entries: Sequence[Entry]) -> Sequence[Command]:
     """Queue the roots; a root that is queued already stays as it is."""
+    with tracer.handling("anchor", entries):
+        await _queue(wires, entries)
+    return ()
+
+
+async def _queue(wires: Wires, entries: Sequence[Entry]) -> None:
     ready = [events.decode(entry.fields or {}, RootReady) for entry in entries]
     roots = [(item.batch_id, _root(item)) for item in ready]
     async with wires.database.transaction() as connection:
@@ -47,7 +54,6 @@ async def _handle(wires: Wires, entries: Sequence[Entry]) -> Sequence[Command]:
         if refused:
             names = ", ".join(map(str, sorted(refused)))
             raise Rejected(f"unknown batch, or one that was queued with another root: {names}")
-    return ()
 
 
 def _root(ready: RootReady) -> bytes:

@@ -1,7 +1,8 @@
 """maintain: what has to be done from time to time, by one process at a time.
 
 Partitions made ahead and dropped by age, streams trimmed, batches whose event was lost published
-again, recalls told to a Redis that has forgotten them. Each duty can be done again at any time.
+again, recalls and reports told to a Redis that does not know them. Each duty can be done again at
+any time.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from uuid import UUID
 
 import structlog
 
-from voketag import events, identifiers, metrics, topology
+from voketag import events, identifiers, metrics, standing, topology
 from voketag.backpressure import MEMORY_ACCEPTED_BELOW
 from voketag.consumer import Consumer
 from voketag.errors import Unavailable
 from voketag.events import BatchAccepted
 from voketag.ownership import LEASE_MS
 from voketag.process import Wires, run_consumer
-from voketag.records import batches, partitions
+from voketag.records import batches, partitions, reports
 from voketag.redis.connection import Command
 from voketag.redis.pressure import memory_share
 from voketag.redis.stream_status import read_status
@@ -40,6 +41,9 @@ MONTHS_AHEAD = 4
 # only has its batch announced twice, which makes it once.
 ANNOUNCED_WITHIN = timedelta(seconds=2)
 ANNOUNCED_AGAIN_AFTER_S = 60.0
+# For longer than a product stays in Redis (redis.intake.PRODUCT_TTL_S).
+REPORTS_TOLD_FOR = timedelta(hours=2)
+REPORTED_AT_ONCE = 500  # products
 log = structlog.get_logger()
 
 
@@ -80,6 +84,7 @@ class Maintenance:
             Duty("trim", TRIM_EVERY_S, self.trim_streams, alone=False),
             Duty("announce", TICK_S, self.announce_batches),
             Duty("recalls", 30.0, self.reconcile_recalls),
+            Duty("reports", 30.0, self.reconcile_reports),
             Duty("default_partition", 60.0, self.watch_default_partition),
             Duty("ensure_partitions", 3600.0, self.ensure_partitions),
             Duty("drop_partitions", 3600.0, self.drop_partitions),
@@ -140,6 +145,22 @@ class Maintenance:
         async with self._wires.database.connection() as connection:
             recalled = await batches.recalled(connection)
         await self._wires.intake.recall_all(recalled)
+
+    async def reconcile_reports(self) -> None:
+        """Tell Redis again what the reports of a product come to, where one was made or changed of
+        late: whoever should have told may have failed in between. Of any other product it is told
+        with the product itself, which Redis keeps for an hour.
+        """
+        since, after = self._now() - REPORTS_TOLD_FOR, None
+        while True:
+            async with self._wires.database.connection() as connection:
+                changed = await reports.changed_since(connection, since, after, REPORTED_AT_ONCE)
+                standings = await reports.standings_of(connection, changed)
+            for told in standings:
+                await standing.tell_reporters(self._wires.intake, told)
+            if len(changed) < REPORTED_AT_ONCE:
+                return
+            after = changed[-1]
 
     async def announce_batches(self) -> None:
         """Publish pending batches again whose event cannot be in the stream any more.

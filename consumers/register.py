@@ -46,14 +46,17 @@ class Register:
 
     def __init__(self, wires: Wires) -> None:
         self._wires = wires
+        self._tracer = wires.tracer("register")
         self._large = asyncio.Lock()
 
     async def handle(self, entries: Sequence[Entry]) -> Sequence[Command]:
         """Make the batches of these entries. Raises Rejected for one that was never accepted."""
         commands: list[Command] = []
-        for entry in entries:
-            accepted = events.decode(entry.fields or {}, BatchAccepted)
-            commands += _what_follows(await self._made(accepted))
+        with self._tracer.handling("register", entries) as handling:
+            for at, entry in enumerate(entries):
+                accepted = events.decode(entry.fields or {}, BatchAccepted)
+                carried = {} if handling.onward is None else handling.onward[at]
+                commands += _what_follows(await self._made(accepted), carried)
         return commands
 
     async def give_up(self, entry: Entry, error: str) -> None:
@@ -131,7 +134,7 @@ async def _add(connection: Connection, batch_id: UUID, chunk: Chunk | None) -> N
         await products.add_products(connection, batch_id, chunk.product_ids, chunk.serials)
 
 
-def _what_follows(batch: Blueprint) -> list[Command]:
+def _what_follows(batch: Blueprint, carried: dict[str, bytes]) -> list[Command]:
     """The root on its way to the chain, and the notice. Whoever reads them can take them twice."""
     assert batch.merkle_root is not None
     assert batch.stored_at is not None
@@ -141,8 +144,8 @@ def _what_follows(batch: Blueprint) -> list[Command]:
         "batch.processing", batch.batch_id, batch.factory_id, batch.stored_at, detail
     )
     return [
-        add(events.ROOTS, events.encode(RootReady(batch.batch_id, root))),
-        add(events.NOTICES, events.encode(notice)),
+        add(events.ROOTS, events.encode(RootReady(batch.batch_id, root)) | carried),
+        add(events.NOTICES, events.encode(notice) | carried),
     ]
 
 

@@ -24,6 +24,7 @@ from voketag.redis import intake, top_products
 from voketag.redis.connection import Command
 from voketag.redis.streams import Entry, add
 from voketag.risk.history import History, sighting
+from voketag.traces import Handling, Tracer
 
 BATCH = 400
 LINGER_S = 0.1  # nobody waits for it: the answer was given from the same rules
@@ -36,7 +37,7 @@ def build(wires: Wires) -> Consumer:
     return Consumer(
         "score",
         tuple(streams),
-        partial(_handle, wires, streams),
+        partial(_handle, wires, streams, wires.tracer("score")),
         batch=BATCH,
         linger_s=LINGER_S,
         burial=partial(_burial, streams),
@@ -54,15 +55,21 @@ def _burial(shards: dict[str, int], entry: Entry) -> Sequence[Command]:
 
 
 async def _handle(
-    wires: Wires, shards: dict[str, int], entries: Sequence[Entry]
+    wires: Wires, shards: dict[str, int], tracer: Tracer, entries: Sequence[Entry]
 ) -> Sequence[Command]:
-    shard = shards[entries[0].stream]
+    with tracer.handling("score", entries) as handling:
+        return await _score(wires, shards[entries[0].stream], entries, handling)
+
+
+async def _score(
+    wires: Wires, shard: int, entries: Sequence[Entry], handling: Handling
+) -> Sequence[Command]:
     accepted = [acceptance.decode(entry.fields or {}) for entry in entries]
     known = list(dict.fromkeys(item.scan.product_id for item in accepted if item.product))
     stored = await intake.histories(wires.streams.redis, shard, known)
     history = dict(zip(known, stored, strict=True))
     counting = await _count(wires.streams.redis, shard, accepted)
-    return [*score_in_order(shard, accepted, history), *counting]
+    return [*score_in_order(shard, accepted, history, handling.onward), *counting]
 
 
 async def _count(redis: Redis, shard: int, accepted: Sequence[Accepted]) -> list[Command]:
@@ -81,17 +88,21 @@ async def _count(redis: Redis, shard: int, accepted: Sequence[Accepted]) -> list
 
 
 def score_in_order(
-    shard: int, accepted: Sequence[Accepted], stored: dict[UUID, History | None]
+    shard: int,
+    accepted: Sequence[Accepted],
+    stored: dict[UUID, History | None],
+    onward: Sequence[dict[str, bytes]] | None = None,
 ) -> list[Command]:
     """Score scans one after another, each from the history the ones before it left.
 
     `stored` holds each known product's history, None where Redis has none: then the one that was
     stored when the scan was accepted is taken. Not the one it was answered from: that counts scans
-    which may have been buried since, and count when they are put back.
+    which may have been buried since, and count when they are put back. `onward` is what each scored
+    scan carries beside its event, see voketag/traces.py.
     """
     commands: list[Command] = []
     changed: dict[UUID, History] = {}
-    for item in accepted:
+    for at, item in enumerate(accepted):
         product_id = item.scan.product_id
         before = changed.get(product_id) or stored.get(product_id) or item.stored
         seen = sighting(item.scan)
@@ -110,7 +121,10 @@ def score_in_order(
         if item.product is not None:
             changed[product_id] = before.after(seen)
             commands.append(intake.forget_waiting(shard, item.scan))
-        commands.append(add(events.scored(shard), events.encode(scored)))
+        fields = events.encode(scored)
+        if onward is not None:
+            fields |= onward[at]
+        commands.append(add(events.scored(shard), fields))
     commands += [intake.remember(shard, key, history) for key, history in changed.items()]
     return commands
 

@@ -14,7 +14,7 @@ import msgspec
 
 from producers import scan_requests
 from voketag import acceptance, events
-from voketag.batches import submission
+from voketag.batches import listing, submission
 from voketag.batches.submission import NewBatch, Recall
 from voketag.cursors import cursor_after, read_cursor
 from voketag.errors import InvalidField, Rejected
@@ -117,7 +117,7 @@ def cursor(data: bytes) -> None:
         assert identifier is not None
         assert cursor_after(identifier) == text
     with contextlib.suppress(InvalidField):
-        submission.read_created_after(text)
+        listing.read_created_after(text)
     with contextlib.suppress(InvalidField):
         submission.check_idempotency_key(text)
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
@@ -16,23 +16,26 @@ import structlog
 from aiohttp.web import Request, Response
 
 from producers.factory_access import authenticated, calling_factory
-from voketag import events, identifiers, notices
+from voketag import events, identifiers, standing, traces
 from voketag.batches import submission
 from voketag.batches.answers import Batch, BatchPage, BatchReceipt
 from voketag.batches.examples import NEW_BATCHES
-from voketag.batches.submission import CheckedBatch, ListQuery, NewBatch, NewBatchBody, Recall
+from voketag.batches.listing import ListQuery, read_created_after
+from voketag.batches.submission import CheckedBatch, NewBatch, NewBatchBody, Recall
 from voketag.cursors import cursor_after, read_cursor
 from voketag.errors import Conflict, InvalidField, Unavailable
 from voketag.events import BatchAccepted
 from voketag.http.problems import Problem, not_found
 from voketag.http.requests import decode_body, path_id, read_body, read_bytes, read_query
-from voketag.http.routes import Route, json_response
+from voketag.http.routes import Handler, Route, json_response
 from voketag.probes import RateLimit
 from voketag.process import Wires
 from voketag.records import batches, serials
 from voketag.records.batches import Known, Origin
 from voketag.redis import batch_cache
+from voketag.traces import RequestSpan, Tracer
 
+Create = Callable[[Request, RequestSpan | None], Awaitable[Response]]
 LARGE_BODY_BYTES = 1024 * 1024
 _IDEMPOTENCY = {
     "Idempotency-Key": {
@@ -49,8 +52,7 @@ log = structlog.get_logger()
 
 def routes(wires: Wires) -> Sequence[Route]:
     """The routes of batches."""
-    limit = RateLimit(wires.settings.batch_rate_limit)
-    create = partial(create_batch, wires, asyncio.Lock(), limit)
+    create = _creating(wires)
     get, every = partial(get_batch, wires), partial(list_batches, wires)
     recall = partial(recall_batch, wires)
     one = "/v1/batches/{id}"
@@ -92,8 +94,27 @@ def routes(wires: Wires) -> Sequence[Route]:
 # ---------------------------------------------------------------------- accepting
 
 
+def _creating(wires: Wires) -> Handler:
+    limit = RateLimit(wires.settings.batch_rate_limit)
+    create = partial(create_batch, wires, asyncio.Lock(), limit)
+    return partial(_traced, wires.tracer("factory"), create)
+
+
+async def _traced(tracer: Tracer, create: Create, request: Request) -> Response:
+    """Create a batch, and trace it where that is asked for or its turn."""
+    span = tracer.request("POST", "/v1/batches", request.headers.get(traces.FIELD))
+    if span is None:
+        return await create(request, None)
+    with span:
+        return await create(request, span)
+
+
 async def create_batch(
-    wires: Wires, large_body: asyncio.Lock, limit: RateLimit, request: Request
+    wires: Wires,
+    large_body: asyncio.Lock,
+    limit: RateLimit,
+    request: Request,
+    span: RequestSpan | None,
 ) -> Response:
     """POST /v1/batches: store the batch, announce it, promise it."""
     factory_id = await calling_factory(wires, request)
@@ -106,7 +127,7 @@ async def create_batch(
         del raw  # up to 32 MiB, which the decoded serials do not need
         receipt, known = await _accept(wires, origin, submission.check(new, datetime.now(UTC)))
     if known is None or known.status == "pending":
-        await _announce(wires, receipt.batch_id)
+        await _announce(wires, receipt.batch_id, span)
     headers = {"Location": f"/v1/batches/{receipt.batch_id}"}
     if known is not None:
         headers["Idempotent-Replayed"] = "true"
@@ -185,11 +206,16 @@ def _quoted(values: Sequence[str]) -> str:
     return ", ".join(msgspec.json.encode(value).decode() for value in values)
 
 
-async def _announce(wires: Wires, batch_id: UUID) -> None:
+async def _announce(wires: Wires, batch_id: UUID, span: RequestSpan | None) -> None:
     """Tell the register group. Postgres holds the batch: should this fail, maintain tells again."""
     stream = events.batches(events.shard_of(batch_id, wires.settings.shards))
     try:
-        await wires.streams.publish(stream, events.encode(BatchAccepted(batch_id)))
+        fields = events.encode(BatchAccepted(batch_id))
+        if span is None:
+            await wires.streams.publish(stream, fields)
+        else:
+            with span.sending(stream) as traceparent:
+                await wires.streams.publish(stream, fields | traces.carried(traceparent))
     except Unavailable as error:
         log.warning("batch not announced yet", batch_id=str(batch_id), error=str(error))
 
@@ -216,7 +242,7 @@ async def list_batches(wires: Wires, request: Request) -> Response:
     """GET /v1/batches"""
     async with authenticated(wires, request) as (connection, factory_id):
         query = read_query(request, ListQuery)
-        created_after = submission.read_created_after(query.created_after)
+        created_after = read_created_after(query.created_after)
         after = read_cursor(query.cursor)
         found = await batches.page(
             connection,
@@ -240,14 +266,7 @@ async def recall_batch(wires: Wires, request: Request) -> Response:
     factory_id = await calling_factory(wires, request)
     batch_id = path_id(request)
     reason = submission.check_reason(await read_body(request, _recall))
-    async with wires.database.connection() as connection:
-        await batches.recall(connection, factory_id, batch_id, reason)
-        batch = await batches.view(connection, factory_id, batch_id)
-    if batch is None or batch.recalled_at is None:
+    batch = await standing.recall(wires, batch_id, reason, factory_id=factory_id)
+    if batch is None:
         raise not_found()
-    await wires.intake.recall(batch_id)
-    await batch_cache.forget(wires.streams.redis, [batch_id])
-    detail = {"reason": batch.recall_reason}
-    notice = notices.of_batch("batch.recalled", batch_id, factory_id, batch.recalled_at, detail)
-    await wires.streams.publish(events.NOTICES, events.encode(notice))
     return json_response(batch)

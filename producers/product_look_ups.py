@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
+from voketag import standing
 from voketag.errors import Unavailable
 from voketag.process import Wires
 from voketag.records.known_products import KnownProduct, known_products
@@ -96,14 +97,10 @@ class ProductLookUps:
         self, waiting: dict[UUID, asyncio.Future[Found]], known: dict[UUID, KnownProduct]
     ) -> None:
         for product_id, one in known.items():
-            await self._remind(product_id, one)
+            await self._remind(one)
             waiting[product_id].set_result(Found(one.product, one.history))
 
-    async def _remind(self, product_id: UUID, known: KnownProduct) -> None:
-        intake, standing = self._wires.intake, known.standing
+    async def _remind(self, known: KnownProduct) -> None:
         if known.recalled:
-            await intake.recall(known.product.batch_id)
-        if standing.believed:
-            await intake.report(product_id, *standing.believed)
-        if standing.dismissed:
-            await intake.forget_reports(product_id, *standing.dismissed)
+            await self._wires.intake.recall(known.product.batch_id)
+        await standing.tell_reporters(self._wires.intake, known.standing)

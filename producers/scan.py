@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import UUID
 
 import msgspec
@@ -14,12 +14,23 @@ import structlog
 from aiohttp import web
 from prometheus_client import Counter
 
-from producers import scan_gate, scan_page
+from producers import page_assets, scan_gate
 from producers.callers import Callers
+from producers.page_words import read_words
 from producers.product_look_ups import ProductLookUps
+from producers.scan_page import ScanPage
 from producers.scan_reports import Reports
-from producers.scan_requests import answer_json, country_of, location_of, record, scan_id_of
-from voketag import events, identifiers, metrics
+from producers.scan_requests import (
+    answer,
+    answer_json,
+    country_of,
+    location_of,
+    record,
+    scan_id_of,
+)
+from producers.scan_traces import traced_offer
+from producers.verify_page import VerifyPage
+from voketag import events, identifiers, metrics, traces
 from voketag.acceptance import Accepted
 from voketag.backpressure import Cause, Gate
 from voketag.errors import InvalidField, Overloaded, Unavailable
@@ -41,6 +52,7 @@ from voketag.scans.requests import ReportBody, ScanRequest
 from voketag.settings import Settings
 from voketag.start_checks import checked
 from voketag.tasks import end
+from voketag.traces import RequestSpan
 
 FLUSH_EVERY_S = 1.0
 # A scan id whose own time is younger than this is still remembered by Redis, if it was accepted:
@@ -62,17 +74,37 @@ class Scanning:
         self._look_ups = look_ups
         self._callers = callers
         self._gate = gate
+        self._tracer = wires.tracer("scan")
 
-    async def post_scan(self, request: Posted) -> bytes:
+    @property
+    def posted(self) -> Callable[[Posted], Awaitable[bytes]]:
+        """What answers POST /v1/scans."""
+        return self.post_traced_scan if self._tracer.on else self.post_scan
+
+    async def post_traced_scan(self, request: Posted) -> bytes:
+        """Answer one scan, and trace it where that is asked for or its turn."""
+        traceparent = request.headers.get(traces.FIELD)
+        span = self._tracer.request("POST", "/v1/scans", traceparent)
+        if span is None:
+            return await self.post_scan(request)
+        with span:
+            return await self.post_scan(request, span)
+
+    async def post_scan(self, request: Posted, span: RequestSpan | None = None) -> bytes:
         """Answer one scan, as JSON."""
-        body = decode_body(request.body, _decoder)
+        return answer_json(await self.take(decode_body(request.body, _decoder), request, span))
+
+    async def take(
+        self, body: ScanRequest, request: Posted | web.Request, span: RequestSpan | None = None
+    ) -> ScanAnswer:
+        """Take a scan in, and answer it."""
         now_ms = time.time_ns() // 1_000_000
         scan_id, country = scan_id_of(body, now_ms), country_of(body)
         caller = self._callers.identify(request, body.device, now_ms)
         product_id = self._wires.settings.token_keys.verify(body.token)
         if product_id is None:
             self._callers.note_bad_token(caller, now_ms)
-            return answer_json(scan_id, None, _NOT_RECOGNISED)
+            return answer(scan_id, None, _NOT_RECOGNISED)
         scan = Scan(
             scan_id=scan_id,
             product_id=product_id,
@@ -85,21 +117,21 @@ class Scanning:
             datacenter=caller.datacenter,
             named=body.scan_id is not None,
         )
-        return await self._accept(scan)
+        return await self._accept(scan, span)
 
-    async def _accept(self, scan: Scan) -> bytes:
+    async def _accept(self, scan: Scan, span: RequestSpan | None) -> ScanAnswer:
         age_ms = scan.received_at_ms - identifiers.at_ms(scan.scan_id)
         if scan.named and age_ms > _REMEMBERED_MS:
             stored = await self._stored(scan.scan_id)
             if stored is not None:
                 _same_product(scan, stored.product_id)
-                return answer_json(scan.scan_id, stored.product, stored.answered)
+                return answer(scan.scan_id, stored.product, stored.answered)
         try:
             shard = events.shard_of(scan.product_id, self._wires.settings.shards)
             if cause := self._gate.refusal(shard):
                 outcome = await self._accepted_before(scan, cause)
             else:
-                outcome = await self._offer(scan)
+                outcome = await self._offer(scan, shard, span)
         except Overloaded as error:
             raise scan_gate.refused("waiting") from error
         except Unavailable:
@@ -108,14 +140,15 @@ class Scanning:
         _same_product(scan, outcome.scan.product_id)
         told = outcome.told()
         _answered(told.assessment.verdict).inc()
-        return answer_json(scan.scan_id, outcome.product, told)
+        return answer(scan.scan_id, outcome.product, told)
 
-    async def _offer(self, scan: Scan) -> Accepted:
+    async def _offer(self, scan: Scan, shard: int, span: RequestSpan | None) -> Accepted:
         intake = self._wires.intake
-        outcome = await intake.offer(scan)
+        offer = intake.offer if span is None else traced_offer(intake, events.scans(shard), span)
+        outcome = await offer(scan)
         if isinstance(outcome, Unknown):
             found = await self._look_ups.find(scan.product_id)
-            outcome = await intake.offer(scan, found)
+            outcome = await offer(scan, found)
         if isinstance(outcome, Limited):
             raise self._callers.too_many(outcome.retry_after_ms)
         if not isinstance(outcome, Accepted):
@@ -168,7 +201,7 @@ def routes(scanning: Scanning, reports: Reports) -> list[Route]:
         Route(
             "POST",
             "/v1/scans",
-            SmallPost(scanning.post_scan),
+            SmallPost(scanning.posted),
             "Scan a product",
             {200: ScanAnswer},
             body=ScanRequest,
@@ -192,13 +225,6 @@ def routes(scanning: Scanning, reports: Reports) -> list[Route]:
             body=ReportBody,
             examples=REPORTS,
             problems=(404, 429, 503),
-        ),
-        Route(
-            "GET",
-            "/r/{token}",
-            scan_page.page,
-            "The page a phone's camera opens; it never counts as a scan",
-            {200: "text/html"},
         ),
     ]
 
@@ -231,7 +257,11 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
     callers = Callers(wires.settings, Geo.open(wires.settings.geo_database), ranges)
     gate = Gate(wires.settings.shed_after_s)
     look_ups = ProductLookUps(wires)
-    table = routes(Scanning(wires, callers, gate, look_ups), Reports(wires, callers))
+    scanning, reports = Scanning(wires, callers, gate, look_ups), Reports(wires, callers)
+    words = read_words()
+    page = ScanPage(words, wires.settings.public_url, callers, scanning.take, reports.take)
+    pages = [*page.routes(), VerifyPage(words).route(), *page_assets.routes(words)]
+    table = [*routes(scanning, reports), *pages]
     flushing = asyncio.create_task(_flush_probes(wires, callers))
     watching = asyncio.create_task(scan_gate.watch(wires, gate))
     try:

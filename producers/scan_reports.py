@@ -10,7 +10,7 @@ from aiohttp import web
 from msgspec import UNSET
 
 from producers.callers import Caller, Callers
-from voketag import identifiers
+from voketag import identifiers, standing
 from voketag.errors import InvalidField
 from voketag.http.problems import Problem
 from voketag.http.requests import read_body
@@ -32,18 +32,22 @@ class Reports:
         self._callers = callers
 
     async def post_report(self, request: web.Request) -> web.Response:
-        """Take a report. The signal is set first: setting it twice counts once, and the same
-        report is stored once a day, so that a caller who tries again after a failure changes
-        nothing.
-        """
+        """Take a report of an app, or of the page's script."""
         body = await read_body(request, _decoder)
         _check(body)
+        return json_response(ReportAnswer(await self.take(body, request)), 202)
+
+    async def take(self, body: ReportRequest, request: web.Request) -> UUID:
+        """Take a report and give its id: stored first, once a day where it is the same, and then
+        scans are told what the product's reports come to. So a caller who tries again after a
+        failure changes nothing, and does not bring back a report that was dismissed meanwhile. For
+        one who does not try again, maintain tells.
+        """
         now_ms = time.time_ns() // 1_000_000
         caller = self._callers.identify(request, None, now_ms)
         self._callers.note_report(caller, now_ms)
         product_id = await self._reported_product(body, caller, now_ms)
-        if product_id is not None:
-            await self._wires.intake.report(product_id, caller.address_hash)
+        told = None
         async with self._wires.database.connection() as connection:
             report_id = await reports.insert_report(
                 connection,
@@ -55,7 +59,11 @@ class Reports:
                 body.email,
                 bytes.fromhex(caller.address_hash),
             )
-        return json_response(ReportAnswer(report_id), 202)
+            if product_id is not None:
+                told = await reports.standing_of(connection, product_id)
+        if told is not None:
+            await standing.tell_reporters(self._wires.intake, told)
+        return report_id
 
     async def _reported_product(
         self, body: ReportRequest, caller: Caller, now_ms: int

@@ -82,11 +82,15 @@ def device_text(device: Device | None) -> str | None:
 # ---------------------------------------------------------------------- answers
 
 
-def answer_json(scan_id: UUID, product: Product | None, told: Told) -> bytes:
-    """The body for a scan that was told `told`: a ScanAnswer as JSON."""
-    return _encoder.encode(
-        ScanAnswer(scan_id, told.assessment.verdict, _product(product), _risk(told), _history(told))
-    )
+def answer(scan_id: UUID, product: Product | None, told: Told) -> ScanAnswer:
+    """The answer to a scan that was told `told`."""
+    verdict = told.assessment.verdict
+    return ScanAnswer(scan_id, verdict, _product(product), _risk(told), _history(told))
+
+
+def answer_json(given: ScanAnswer) -> bytes:
+    """An answer as JSON."""
+    return _encoder.encode(given)
 
 
 def record(scan_id: UUID, product: Product | None, kept: Told, told: Told) -> ScanRecord:

@@ -10,6 +10,7 @@ import aiohttp
 
 from tests.factory_floor import settings_for
 from voketag import process
+from voketag.http.openapi import SESSION_COOKIE, SESSION_HEADER
 from voketag.http.server import listening
 from voketag.ops import api
 from voketag.process import Wires
@@ -57,3 +58,27 @@ async def admin_on(redis_url: str, database_url: str, **changed: str) -> AsyncIt
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
         yield Admin(session, wires, port)
+
+
+class Operator(Admin):
+    """Someone with a key of his own, or in a session, at the same service."""
+
+    def __init__(self, admin: Admin, headers: dict[str, str]) -> None:
+        super().__init__(admin.session, admin.wires, admin.port)
+        self.headers = headers
+
+
+async def operator(admin: Admin, role: str, name: str = "") -> tuple[Operator, str]:
+    """A new operator with a key; gives the id as well."""
+    body = {"name": name or f"{role} {UNKNOWN[:4]}", "role": role}
+    made = await admin.ask("POST", "/v1/operators", body, 201)
+    return Operator(admin, {"Authorization": f"Bearer {made['api_key']}"}), made["operator_id"]
+
+
+async def signed_in(who: Admin) -> Operator:
+    """Whoever it is, in a session of a browser that shows a page of ours."""
+    key = who.headers["Authorization"].removeprefix("Bearer ")
+    async with who.session.post("/v1/session", json={"key": key}) as response:
+        assert response.status == 200, await response.text()
+        token = response.cookies[SESSION_COOKIE].value
+    return Operator(who, {"Cookie": f"{SESSION_COOKIE}={token}", SESSION_HEADER: "1"})

@@ -24,8 +24,10 @@ DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 
 
 @contextlib.asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """The browser. Where there is none, CI fails and anyone else's test is skipped."""
+async def chromium(**launched: Any) -> AsyncIterator[Browser]:
+    """The browser. Where there is none, CI fails and anyone else's test is skipped. `launched`
+    are further options of Playwright's `launch`.
+    """
     binary = shutil.which("chromium")
     if binary is None and "CI" in os.environ:
         pytest.fail("Chromium is not installed: apt-get install chromium")
@@ -34,7 +36,7 @@ async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         # Chromium's own sandbox does not work for root.
         browser = await playwright.chromium.launch(
-            executable_path=binary, chromium_sandbox=os.geteuid() != 0
+            executable_path=binary, chromium_sandbox=os.geteuid() != 0, **launched
         )
         try:
             yield browser

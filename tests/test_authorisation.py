@@ -22,12 +22,29 @@ from tests.erp import SHOE, Erp, anchor
 from tests.factory_floor import settings_for, token_of
 from voketag import identifiers, keys, process
 from voketag.http.server import listening
-from voketag.ops import api
+from voketag.ops import api, pages
 from voketag.process import Wires
 from voketag.records import factories
 
-ANYBODY, FACTORY, ADMIN = "anybody", "factory", "admin"
-ROLES = ("nobody", "wrong", "revoked", "expired", "owner", "stranger", "admin")
+NEW = "(new)"
+ANYBODY, FACTORY = "anybody", "factory"
+VIEWER, ANALYST, ADMIN = OPERATORS = ("viewer", "analyst", "admin")
+# Who asks: without a key, with each kind of factory's key, with each kind of operator's key, with
+# the admin key, and each operator in a session.
+SESSIONS = tuple(f"{role} in a session" for role in OPERATORS)
+FORMER = ("former operator", "former operator in a session")
+ROLES = (
+    "nobody",
+    "wrong",
+    "revoked",
+    "expired",
+    "owner",
+    "stranger",
+    *FORMER,
+    *OPERATORS,
+    *SESSIONS,
+    "admin key",
+)
 
 
 @dataclass(frozen=True)
@@ -38,18 +55,20 @@ class Line:
     status: int = 200
     of: str = ""  # the object whose id stands in the path
     body: Any = None
+    documented: bool = True  # for programs, in the OpenAPI document
 
 
+PAGE = Line(ANYBODY, documented=False)
 EVERYWHERE = {
     ("GET", "/healthz"): Line(ANYBODY),
     ("GET", "/readyz"): Line(ANYBODY),
     ("GET", "/metrics"): Line(ANYBODY),
     ("GET", "/openapi.json"): Line(ANYBODY),
-    ("GET", "/docs"): Line(ANYBODY),
-    ("GET", "/docs/page.css"): Line(ANYBODY),
-    ("GET", "/docs/start.js"): Line(ANYBODY),
-    ("GET", "/docs/swagger-ui.css"): Line(ANYBODY),
-    ("GET", "/docs/swagger-ui-bundle.js"): Line(ANYBODY),
+    ("GET", "/docs"): PAGE,
+    ("GET", "/docs/page.css"): PAGE,
+    ("GET", "/docs/start.js"): PAGE,
+    ("GET", "/docs/swagger-ui.css"): PAGE,
+    ("GET", "/docs/swagger-ui-bundle.js"): PAGE,
 }
 TABLE: Mapping[str, Mapping[tuple[str, str], Line]] = {
     "scan": {
@@ -58,6 +77,12 @@ TABLE: Mapping[str, Mapping[tuple[str, str], Line]] = {
         ("GET", "/v1/scans/{id}"): Line(ANYBODY, 404, "nothing"),
         ("POST", "/v1/reports"): Line(ANYBODY, 404, body={"token": "NONE", "reason": "other"}),
         ("GET", "/r/{token}"): Line(ANYBODY, of="token"),
+        ("POST", "/r/{token}"): Line(ANYBODY, 415, of="token", body={}, documented=False),
+        ("GET", "/verify"): Line(ANYBODY, documented=False),
+        ("GET", "/icon.svg"): Line(ANYBODY, documented=False),
+        ("GET", "/icon-192.png"): Line(ANYBODY, documented=False),
+        ("GET", "/manifest.webmanifest"): Line(ANYBODY, documented=False),
+        ("GET", "/robots.txt"): Line(ANYBODY, documented=False),
     },
     "factory": {
         **EVERYWHERE,
@@ -71,22 +96,42 @@ TABLE: Mapping[str, Mapping[tuple[str, str], Line]] = {
     },
     "ops": {
         **EVERYWHERE,
-        ("GET", "/"): Line(ANYBODY),
-        ("GET", "/asyncapi.json"): Line(ANYBODY),
-        ("POST", "/v1/factories"): Line(ADMIN, 201, body={"name": "G", "email": "g@g.example"}),
-        ("GET", "/v1/factories"): Line(ADMIN),
-        ("GET", "/v1/factories/{id}"): Line(ADMIN, of="factory"),
+        ("GET", "/asyncapi.json"): PAGE,
+        **{("GET", path): PAGE for path in pages.PAGES},
+        **{("GET", pages.PREFIX + file.name): PAGE for file in pages.files()},
+        ("GET", pages.CENTRES): PAGE,
+        ("POST", "/v1/session"): Line(ANYBODY, 401, body={"key": "none"}),
+        ("GET", "/v1/session"): Line(VIEWER),
+        ("POST", "/v1/operators"): Line(ADMIN, 201, body={"name": NEW, "role": "viewer"}),
+        ("GET", "/v1/operators"): Line(ADMIN),
+        ("DELETE", "/v1/operators/{id}"): Line(ADMIN, 204, "operator"),
+        ("GET", "/v1/audit"): Line(ADMIN),
+        ("POST", "/v1/factories"): Line(ADMIN, 201, body={"name": "G", "email": NEW}),
+        ("GET", "/v1/factories"): Line(VIEWER),
+        ("GET", "/v1/factories/{id}"): Line(VIEWER, of="factory"),
         ("POST", "/v1/factories/{id}/keys"): Line(ADMIN, 201, "factory", {}),
         ("DELETE", "/v1/keys/{id}"): Line(ADMIN, 204, "key"),
-        ("GET", "/v1/reports"): Line(ADMIN),
-        ("PATCH", "/v1/reports/{id}"): Line(ADMIN, of="report", body={"status": "confirmed"}),
-        ("GET", "/v1/streams"): Line(ADMIN),
-        ("GET", "/v1/stats"): Line(ADMIN),
-        ("GET", "/v1/live"): Line(ADMIN),
-        ("GET", "/v1/dead"): Line(ADMIN),
-        ("GET", "/v1/dead/{stream}/{entry_id}"): Line(ADMIN, 404),
+        ("GET", "/v1/reports"): Line(ANALYST),
+        ("GET", "/v1/reports/{id}"): Line(ANALYST, of="report"),
+        ("PATCH", "/v1/reports/{id}"): Line(ANALYST, of="report", body={"status": "confirmed"}),
+        ("GET", "/v1/batches"): Line(VIEWER),
+        ("GET", "/v1/batches/{id}"): Line(VIEWER, of="batch"),
+        ("POST", "/v1/batches/{id}/recall"): Line(ADMIN, of="batch", body={"reason": "Glue"}),
+        ("GET", "/v1/products"): Line(VIEWER, 422),
+        ("GET", "/v1/products/{id}"): Line(VIEWER, of="product"),
+        ("GET", "/v1/products/{id}/scans"): Line(VIEWER, of="product"),
+        ("GET", "/v1/products/{id}/proof"): Line(VIEWER, of="product"),
+        ("GET", "/v1/stats/daily"): Line(VIEWER),
+        ("GET", "/v1/stats/daily.csv"): Line(VIEWER),
+        ("GET", "/v1/streams"): Line(VIEWER),
+        ("GET", "/v1/stats"): Line(VIEWER),
+        ("GET", "/v1/live"): Line(VIEWER),
+        ("GET", "/v1/dead"): Line(VIEWER),
+        ("GET", "/v1/dead/{stream}/{entry_id}"): Line(ANALYST, 404),
         ("POST", "/v1/dead/{stream}/redrive"): Line(ADMIN, body={"all": True}),
         ("POST", "/v1/dead/{stream}/drop"): Line(ADMIN, body={"all": True}),
+        # Last: whoever asks is signed out.
+        ("DELETE", "/v1/session"): Line(ANYBODY, 204),
     },
 }
 
@@ -107,14 +152,20 @@ class World:
         """Status of the answer, and its text where it has an end."""
         key = self.keys[role]
         headers = {"Authorization": f"Bearer {key}"} if key else {}
+        if role.endswith(" in a session"):
+            headers = {"Cookie": f"voketag_session={key}", "X-VokeTag-Session": "1"}
+        body = line.body
+        if isinstance(body, dict):  # names that are nobody's yet
+            fresh = f"{identifiers.new_text()}@new.example"
+            body = {name: fresh if value == NEW else value for name, value in body.items()}
         place = path.replace("{id}", self.objects[line.of]) if line.of else path
         place = place.replace("{token}", self.objects["token"])
         place = place.replace("{stream}", "roots").replace("{entry_id}", "1-1")
         session = self.sessions[where]
-        async with session.request(method, place, json=line.body, headers=headers) as response:
+        async with session.request(method, place, json=body, headers=headers) as response:
             if response.content_type == "text/event-stream":
                 return response.status, ""
-            return response.status, await response.text()
+            return response.status, (await response.read()).decode(errors="replace")
 
 
 @contextlib.asynccontextmanager
@@ -155,20 +206,23 @@ async def populate(
     report = {"token": token, "reason": "other"}
     async with sessions["scan"].post("/v1/reports", json=report) as response:
         report_id = (await response.json())["report_id"]
+    operators, spare_operator = await people(wires, sessions["ops"])
     held = {
+        **operators,
         "nobody": None,
         "wrong": keys.mint(),
         "revoked": revoked[1],
         "expired": expired[1],
         "owner": owner,
         "stranger": stranger,
-        "admin": wires.settings.admin_key,
+        "admin key": wires.settings.admin_key,
     }
     objects: dict[str, str | UUID] = {
         "batch": batch_id,
         "product": product_id,
         "factory": factory_id,
         "key": spare[0],
+        "operator": spare_operator,
         "report": report_id,
         "token": token,
         "nothing": identifiers.new_id(),
@@ -176,12 +230,39 @@ async def populate(
     return held, {name: str(value) for name, value in objects.items()}
 
 
+async def people(wires: Wires, session: aiohttp.ClientSession) -> tuple[dict[str, str | None], str]:
+    """Keys and sessions of an operator of each role, and of one who is revoked; and whom to revoke
+    at will.
+    """
+    admin = {"Authorization": f"Bearer {wires.settings.admin_key}"}
+
+    async def create(name: str, role: str) -> tuple[str, str]:
+        body = {"name": name, "role": role}
+        async with session.post("/v1/operators", json=body, headers=admin) as response:
+            made = await response.json()
+            return made["operator_id"], made["api_key"]
+
+    held: dict[str, str | None] = {}
+    for name in (*OPERATORS, "former operator"):
+        operator_id, key = await create(f"the {name}", name if name in OPERATORS else "admin")
+        async with session.post("/v1/session", json={"key": key}) as response:
+            token = response.cookies["voketag_session"].value
+        held |= {name: key, f"{name} in a session": token}
+        session.cookie_jar.clear()
+    async with session.delete(f"/v1/operators/{operator_id}", headers=admin) as response:
+        assert response.status == 204
+    return held, (await create("a spare one", "viewer"))[0]
+
+
 def expected(line: Line, role: str) -> int:
     """The status that a role is answered with."""
     if line.whose == ANYBODY:
         return line.status
-    if line.whose == ADMIN:
-        return line.status if role == "admin" else 401
+    if line.whose in OPERATORS:
+        held = "admin" if role == "admin key" else role.removesuffix(" in a session")
+        if held not in OPERATORS:
+            return 401
+        return line.status if OPERATORS.index(held) >= OPERATORS.index(line.whose) else 403
     if role not in ("owner", "stranger"):
         return 401
     return 404 if role == "stranger" and line.of else line.status
@@ -253,8 +334,17 @@ async def test_the_document_says_who_is_let_in(redis_url: str, database_url: str
             async with world.sessions[where].get("/openapi.json") as response:
                 document = await response.json()
             for (method, path), line in table.items():
-                if path not in document["paths"]:  # pages and documents, which are for anybody
-                    assert line.whose == ANYBODY, path
+                if path == "/openapi.json":
+                    continue
+                if not line.documented:
+                    assert method.lower() not in document["paths"].get(path, {}), path
                     continue
                 said = document["paths"][path][method.lower()].get("security")
-                assert said == (None if line.whose == ANYBODY else [{line.whose: []}]), path
+                assert said == schemes_of(line.whose), path
+
+
+def schemes_of(whose: str) -> list[dict[str, list[str]]] | None:
+    """What the document says of a route: any one of these will do."""
+    if whose == ANYBODY:
+        return None
+    return [{FACTORY: []}] if whose == FACTORY else [{"key": [whose]}, {"session": [whose]}]

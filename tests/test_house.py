@@ -23,7 +23,17 @@ FUNCTION_LINES = 40
 
 # Layers from below; a module imports none above its own. What is named nowhere is pure.
 # A wire is one outside system: a folder, or a module of its own.
-WIRES = {"chain.client", "chain.rpc", "chain.signing", "client", "geo", "http", "records", "redis"}
+WIRES = {
+    "chain.client",
+    "chain.rpc",
+    "chain.signing",
+    "client",
+    "geo",
+    "http",
+    "records",
+    "redis",
+    "tracing",
+}
 # Procedures that need several wires at once, and what runs them.
 FRAME = {
     "anchoring",
@@ -32,8 +42,10 @@ FRAME = {
     "liveness",
     "ownership",
     "process",
+    "proving",
     "readiness",
     "stack",
+    "standing",
     "start_checks",
     "tasks",
     "watchdog",

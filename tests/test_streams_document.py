@@ -97,7 +97,8 @@ async def test_entries_have_the_fields_that_it_says(redis_url: str, database_url
             validator = jsonschema_rs.validator_for({**schema, **schemas})
             assert [str(error) for error in validator.iter_errors(value)] == []
 
-    async with phone_on(redis_url, database_url) as phone, Redis.from_url(redis_url) as redis:
+    redis: Any = Redis.from_url(redis_url)
+    async with phone_on(redis_url, database_url) as phone, redis:
         token = token_of(phone.wires, (await store_product(phone.wires)).product_id)
         for country in ("BR", "JP"):
             place = {"lat": 1.5, "lon": 2.5}
@@ -115,7 +116,8 @@ async def test_entries_have_the_fields_that_it_says(redis_url: str, database_url
 
 
 async def _has(redis: Any, streams: Iterator[str], count: int) -> bool:
-    return sum([await redis.xlen(stream) for stream in streams]) == count
+    lengths: list[int] = [await redis.xlen(stream) for stream in streams]
+    return sum(lengths) == count
 
 
 async def _buried(streams: Streams, redis: Any, stream: str) -> dict[bytes, bytes]:
@@ -169,7 +171,8 @@ def _kind(schema: dict[str, Any]) -> str:
 
 async def test_its_commands_do_what_it_says(redis_url: str) -> None:
     """Each line as redis-cli would send it: its words are the words of the command."""
-    async with Redis.from_url(redis_url) as redis:
+    redis: Any = Redis.from_url(redis_url)
+    async with redis:
         await redis.xadd(events.scored(0), {"v": "1", "event": "{}"})
         await redis.xgroup_create(events.scored(0), "persist", "0")
         lines = [line for block in blocks("streams.md", "sh") for line in block.splitlines()]

@@ -44,11 +44,11 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class Factory(msgspec.Struct, frozen=True):
-    """A factory and its keys, the oldest first."""
+    """A factory and its keys, the oldest first. A viewer is not told its e-mail address."""
 
     factory_id: UUID
     name: Annotated[str, Meta(examples=["Acme Shoes"])]
-    email: Annotated[str, Meta(examples=["erp@acme.example"])]
+    email: Annotated[str | None, Meta(examples=["erp@acme.example"])]
     created_at: Moment
     keys: tuple[Key, ...]
 
@@ -90,7 +90,7 @@ class StreamsAnswer(msgspec.Struct, frozen=True):
 
 
 class Day(msgspec.Struct, frozen=True):
-    """The stored scans of one UTC day, of all factories.
+    """The stored scans of one UTC day, of all factories or of one.
 
     `avg_risk_score` is over the scans of known products, null where there were none.
     """

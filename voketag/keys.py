@@ -1,8 +1,9 @@
-"""API keys of factories: mint, parse, hash. No key is ever stored, only its SHA-256.
+"""Keys of factories (`vt_`) and operators (`vto_`), tokens of sessions (`vts_`): mint, parse, hash.
+No key is ever stored, only its SHA-256.
 
-A key is `vt_`, 32 random characters of Crockford base32 (160 bits) and 6 more that check the rest
-(the low 30 bits of its CRC-32): a mistyped or invented key is refused without asking Postgres, and
-secret scanners can tell a real one from a look-alike. A plain SHA-256 is enough for a secret of
+A key is its scheme, 32 random characters of Crockford base32 (160 bits) and 6 more that check the
+rest (the low 30 bits of its CRC-32): a mistyped or invented key is refused without asking Postgres,
+and secret scanners can tell a real one from a look-alike. A plain SHA-256 is enough for a secret of
 160 random bits; a slow password hash would only make each request slow.
 """
 
@@ -14,29 +15,29 @@ import zlib
 
 from voketag.tokens import ALPHABET, encode_base32
 
-SCHEME = "vt_"
+FACTORY, OPERATOR, SESSION = "vt_", "vto_", "vts_"
 RANDOM_BYTES = 20
 CHECK_CHARACTERS = 6
-KEY_CHARACTERS = len(SCHEME) + RANDOM_BYTES * 8 // 5 + CHECK_CHARACTERS
+BODY_CHARACTERS = RANDOM_BYTES * 8 // 5 + CHECK_CHARACTERS
 PREFIX_CHARACTERS = 11
 _LETTERS = frozenset(ALPHABET)
 
 
-def mint() -> str:
+def mint(scheme: str = FACTORY) -> str:
     """A fresh key."""
-    body = SCHEME + encode_base32(secrets.token_bytes(RANDOM_BYTES))
+    body = scheme + encode_base32(secrets.token_bytes(RANDOM_BYTES))
     return body + _check(body)
 
 
-def parse(text: str) -> str | None:
+def parse(text: str, scheme: str = FACTORY) -> str | None:
     """A key in the one spelling that is hashed, or None for what was never minted.
 
     Either case is accepted, and nothing else: keys are copied, not typed.
     """
-    if len(text) != KEY_CHARACTERS or not text.isascii():
+    if len(text) != len(scheme) + BODY_CHARACTERS or not text.isascii():
         return None
-    body = SCHEME + text[len(SCHEME) :].upper()
-    if text[: len(SCHEME)].lower() != SCHEME or not _LETTERS.issuperset(body[len(SCHEME) :]):
+    body = scheme + text[len(scheme) :].upper()
+    if text[: len(scheme)].lower() != scheme or not _LETTERS.issuperset(body[len(scheme) :]):
         return None
     return body if _check(body[:-CHECK_CHARACTERS]) == body[-CHECK_CHARACTERS:] else None
 
@@ -47,7 +48,7 @@ def digest(key: str) -> bytes:
 
 
 def prefix(key: str) -> str:
-    """What may be shown of a key, to tell it from others; 120 bits of it stay secret."""
+    """What may be shown of a key, to tell it from others; at least 120 bits of it stay secret."""
     return key[:PREFIX_CHARACTERS]
 
 

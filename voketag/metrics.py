@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 
+from voketag.own_process import OwnProcess
+
 REGISTRY = CollectorRegistry()
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -143,6 +145,21 @@ ORPHANED = Counter(
     "Anchors that a reorganisation took off the chain; they are sent again.",
     registry=REGISTRY,
 )
+ANCHORS_FINAL = Counter(
+    "voketag_anchors_final_total", "Anchors that became final.", registry=REGISTRY
+)
+ANCHOR_GAS = Counter(
+    "voketag_anchor_gas_total",
+    "Gas that anchors had used when they became final.",
+    registry=REGISTRY,
+)
+OWN_PROCESS = OwnProcess(REGISTRY)
+SPANS_LOST = Counter(
+    "voketag_spans_lost_total",
+    "Spans of traces that were lost, by cause: queue (no room), export (nobody took them).",
+    ("cause",),
+    registry=REGISTRY,
+)
 DEFAULT_PARTITION_ROWS = Gauge(
     "voketag_default_partition_rows",
     "Rows in a DEFAULT partition; anything but 0 means a missing partition.",
@@ -226,6 +243,11 @@ def snapshot() -> bytes:
     return msgspec.json.encode(samples)
 
 
+def samples_of(data: bytes) -> list[Sample]:
+    """The samples of a snapshot: each one's name, labels and value."""
+    return _samples.decode(data)
+
+
 def exposition() -> bytes:
     """This process's own metrics in the Prometheus text format."""
     return generate_latest(REGISTRY)
@@ -254,7 +276,7 @@ class _Merged:
     def collect(self) -> Iterator[Metric]:
         samples: dict[str, list[Sample]] = {}
         for (process, boot_id), data in self._left.items():
-            for name, labels, value in _samples.decode(data):
+            for name, labels, value in samples_of(data):
                 labelled = {**labels, "process": process, "boot": boot_id}
                 samples.setdefault(name, []).append((name, labelled, value))
         of_system = _names_of_system()

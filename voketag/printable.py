@@ -12,3 +12,10 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 def is_printable(text: str) -> bool:
     """Whether a text is what PRINTABLE_PATTERN describes, at any length."""
     return _UNPRINTABLE.search(text) is None
+
+
+def visible(text: str) -> str:
+    """A text for a terminal: what would steer it is written as Python would write it."""
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )

@@ -29,11 +29,13 @@ from voketag.redis.intake import Intake
 from voketag.redis.streams import Streams
 from voketag.settings import Settings
 from voketag.start_checks import checked
+from voketag.traces import OFF, Tracer
 
 if TYPE_CHECKING:
     from voketag.chain.client import Chain
     from voketag.records.database import Database
     from voketag.records.replica import Reads
+    from voketag.tracing.tracer import Traces
 
 COLLECT_AFTER = 20_000  # objects that can be part of a cycle: a few MB
 STOP_GRACE_S = 7.0  # a supervisor kills after 10
@@ -50,6 +52,7 @@ class Wires:
     _database: Database | None = None
     _chain: Chain | None = None
     _reads: Reads | None = None
+    _traces: Traces | None = None
 
     @property
     def database(self) -> Database:
@@ -86,6 +89,12 @@ class Wires:
         if self._chain is None:
             raise RuntimeError("this process did not open the chain")
         return self._chain
+
+    def tracer(self, process: str) -> Tracer:
+        """The tracer of the process called so in the Procfile; one that traces nothing where no
+        setting asks for traces.
+        """
+        return OFF if self._traces is None else self._traces.tracer(process)
 
 
 @contextlib.asynccontextmanager
@@ -124,7 +133,18 @@ async def open_wires(
 
             opened_chain = Chain(settings.chain_url)
             stack.push_async_callback(opened_chain.close)
-        yield Wires(settings, streams, intake, opened_database, opened_chain, reads)
+        traces = _traces(settings, streams.boot_id)
+        if traces is not None:
+            stack.push_async_callback(asyncio.to_thread, traces.close)
+        yield Wires(settings, streams, intake, opened_database, opened_chain, reads, traces)
+
+
+def _traces(settings: Settings, boot_id: str) -> Traces | None:
+    if settings.traces_url is None:
+        return None
+    from voketag.tracing.tracer import Traces
+
+    return Traces(settings.traces_url, settings.traces_ratio, boot_id)
 
 
 async def refuse_forgetful(wires: Wires, stopping: asyncio.Event) -> None:

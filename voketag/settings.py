@@ -46,6 +46,7 @@ class Settings:
     scan_rate_limit: int
     batch_rate_limit: int
     key_guess_limit: int
+    session_s: int
     connections_max: int
     trusted_proxies: tuple[Network, ...]
     shards: int
@@ -59,6 +60,8 @@ class Settings:
     redis_max_memory_mib: int | None
     shed_after_s: int
     log_level: str
+    traces_url: str | None = field(repr=False)
+    traces_ratio: float
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -102,6 +105,7 @@ def _ways(reader: _Reader) -> dict[str, object]:
         "scan_rate_limit": reader.number("SCAN_RATE_LIMIT", "60", 0, 10_000_000),
         "batch_rate_limit": reader.number("BATCH_RATE_LIMIT", "1200", 0, 10_000_000),
         "key_guess_limit": reader.number("KEY_GUESS_LIMIT", "600", 0, 10_000_000),
+        "session_s": reader.number("SESSION_S", "28800", 60, 604_800),
         "shards": reader.number("SHARDS", "2", 1, 256),
         "formation": reader.checked("FORMATION", "", read_formation),
         "retention_months": reader.number("RETENTION_MONTHS", "13", 1, 1200),
@@ -113,6 +117,8 @@ def _ways(reader: _Reader) -> dict[str, object]:
         "redis_max_memory_mib": reader.optional("REDIS_MAX_MEMORY_MIB", _whole(16, 16_777_216)),
         "shed_after_s": reader.number("SHED_AFTER_S", "21600", 1, 604_800),
         "log_level": reader.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
+        "traces_url": reader.optional("TRACES_URL", _url(("http", "https"))),
+        "traces_ratio": reader.checked("TRACES_RATIO", "0.001", _share),
     }
 
 
@@ -219,6 +225,16 @@ def _seconds(text: str) -> float:
         raise ValueError(f"{text!r} is not a number of seconds") from None
     if not 0 <= value <= 86_400:
         raise ValueError("a number of seconds from 0 to 86400 is accepted")
+    return value
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
+    if not 0 <= value <= 1:
+        raise ValueError("a share from 0 to 1 is accepted")
     return value
 
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from benchmarks.peers.peer import Missing, Peer, Programs
 
-__all__ = ["FASTSTREAM_SCAN", "PEERS", "SEED_FACTORY", "SEED_SCAN", "Missing", "Peer"]
+__all__ = [
+    "FASTSTREAM_SCAN",
+    "PEERS",
+    "SEED_FACTORY",
+    "SEED_SCAN",
+    "SEED_SCAN_ALONE",
+    "Missing",
+    "Peer",
+]
 
 _HERE = Path(__file__).parent
 _ENVIRONMENT = _HERE.parents[1] / ".venv-peers"
@@ -48,8 +58,8 @@ def _find_python(_folder: Path) -> None:
         raise Missing("the Python peers' libraries are not installed: make peers")
 
 
-def _seed_scan(folder: Path) -> Programs:
-    return {"scan": [str(folder / "seed_scan")]}
+def _seed_scan(folder: Path, arguments: Sequence[str] = ()) -> Programs:
+    return {"scan": [str(folder / "seed_scan"), *arguments]}
 
 
 def _seed_factory(_folder: Path) -> Programs:
@@ -77,6 +87,12 @@ SEED_SCAN = Peer(
     # It holds a cache and counters; what a crash takes from it was never promised.
     redis={"appendonly": "no", "save": ""},
 )
+# The seed's drawing to the letter: its requests know nothing of one another.
+SEED_SCAN_ALONE = replace(
+    SEED_SCAN,
+    name="seed: Go, round trips not shared",
+    programs=partial(_seed_scan, arguments=("-alone",)),
+)
 SEED_FACTORY = Peer(
     name="seed: FastAPI + Celery, COPY",
     schema=_HERE / "seed_factory" / "schema.sql",
@@ -92,4 +108,4 @@ FASTSTREAM_SCAN = Peer(
     programs=_faststream_scan,
     redis={"appendonly": "yes", "appendfsync": "everysec"},
 )
-PEERS = (SEED_SCAN, SEED_FACTORY, FASTSTREAM_SCAN)
+PEERS = (SEED_SCAN, SEED_SCAN_ALONE, SEED_FACTORY, FASTSTREAM_SCAN)

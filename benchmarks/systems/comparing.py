@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.peers import FASTSTREAM_SCAN, SEED_SCAN, Missing, Peer
+from benchmarks.peers import FASTSTREAM_SCAN, SEED_SCAN, SEED_SCAN_ALONE, Missing, Peer
 from benchmarks.section import Bench, Figure
 from benchmarks.systems import peer, voketag
 from benchmarks.systems.system import System
 
-VOKETAG, GO, FASTSTREAM = voketag.NAME, SEED_SCAN.name, FASTSTREAM_SCAN.name
+VOKETAG, FASTSTREAM = voketag.NAME, FASTSTREAM_SCAN.name
+GO, GO_ALONE = SEED_SCAN.name, SEED_SCAN_ALONE.name
 LAST_LINES = 20  # of what programs said, shown where a measurement fails
 Value = TypeVar("Value")
 Start = Callable[[Path], AbstractAsyncContextManager[System]]
@@ -32,7 +33,7 @@ class Candidate:
 def candidates(bench: Bench) -> tuple[list[Candidate], list[str]]:
     """VokeTag and the peers that scan; and a note for each peer that is not installed."""
     found, notes = [Candidate(VOKETAG, voketag.started)], []
-    for one in (SEED_SCAN, FASTSTREAM_SCAN):
+    for one in (SEED_SCAN, SEED_SCAN_ALONE, FASTSTREAM_SCAN):
         try:
             found.append(Candidate(one.name, partial(peer.started, one, _built(bench, one))))
         except Missing as missing:

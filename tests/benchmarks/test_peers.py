@@ -14,7 +14,15 @@ import aiohttp
 import asyncpg
 import pytest
 
-from benchmarks.peers import FASTSTREAM_SCAN, PEERS, SEED_FACTORY, SEED_SCAN, Missing, Peer
+from benchmarks.peers import (
+    FASTSTREAM_SCAN,
+    PEERS,
+    SEED_FACTORY,
+    SEED_SCAN,
+    SEED_SCAN_ALONE,
+    Missing,
+    Peer,
+)
 from benchmarks.peers.identifiers import read_keys, uuid7s
 from benchmarks.peers.seed_factory import products
 from tests.servers import Servers, database_named, eventually
@@ -116,7 +124,9 @@ async def running(
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("running", [SEED_SCAN, FASTSTREAM_SCAN], indirect=True, ids=name)
+@pytest.mark.parametrize(
+    "running", [SEED_SCAN, SEED_SCAN_ALONE, FASTSTREAM_SCAN], indirect=True, ids=name
+)
 async def test_a_scan_is_answered_and_stored(running: Running) -> None:
     product_id, batch_id = uuid7s(2)
     token = RING.mint(product_id)
@@ -152,7 +162,9 @@ async def test_a_scan_is_answered_and_stored(running: Running) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("running", [SEED_SCAN, FASTSTREAM_SCAN], indirect=True, ids=name)
+@pytest.mark.parametrize(
+    "running", [SEED_SCAN, SEED_SCAN_ALONE, FASTSTREAM_SCAN], indirect=True, ids=name
+)
 async def test_what_is_not_ours_is_not_recognised(running: Running) -> None:
     known = RING.mint(uuid7s(1)[0])
     forged = known[:-2] + ("00" if known[-2:] != "00" else "10")

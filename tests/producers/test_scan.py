@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hashlib
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -468,7 +468,7 @@ async def test_the_page_is_the_same_for_all_and_never_counts(phone: Phone) -> No
         async with phone.session.get(f"/r/{token}") as response:
             assert response.status == 200
             assert "default-src 'none'" in response.headers["Content-Security-Policy"]
-            pages.append(hashlib.sha256(await response.read()).digest())
+            pages.append(re.sub(r'"scan_id" value="[^"]+"', "", await response.text()))
     assert pages[0] == pages[1]
     assert await redis_commands(phone.wires) - before <= 2
     assert (await phone.scan(genuine))["history"]["scans"] == 1

@@ -227,6 +227,9 @@ async def _settle(
             if final:
                 await anchor_blocks.mark_final(connection, anchor_id)
     for anchor_id, inclusion, final in changes:
+        if final:
+            metrics.ANCHORS_FINAL.inc()
+            metrics.ANCHOR_GAS.inc(inclusion.gas_used)
         log.info(
             "anchor final" if final else "anchor included",
             anchor_id=str(anchor_id),

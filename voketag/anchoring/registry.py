@@ -75,10 +75,14 @@ async def open_registry(chain: Chain, settings: Settings) -> Registry:
         sender = Sender(settings.chain_key, chain_id)
         contract = bytes.fromhex(settings.contract[2:])
     await _check_owner(chain, contract, sender)
-    confirmations = settings.confirmations
-    if confirmations is None:
-        confirmations = 1 if chain_id == DEVELOPMENT_CHAIN_ID else CONFIRMATIONS
-    return Registry(chain_id, contract, sender, confirmations)
+    return Registry(chain_id, contract, sender, confirmations_of(settings, chain_id))
+
+
+def confirmations_of(settings: Settings, chain_id: int) -> int:
+    """After how many blocks, its own among them, an anchor on this chain is final."""
+    if settings.confirmations is not None:
+        return settings.confirmations
+    return 1 if chain_id == DEVELOPMENT_CHAIN_ID else CONFIRMATIONS
 
 
 async def _check_owner(chain: Chain, contract: bytes, sender: Sender) -> None:

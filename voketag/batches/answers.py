@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from voketag.batches.submission import Status
+from voketag.batches.listing import Status
 from voketag.moments import Moment
 
 AnchorStatus = Literal["queued", "submitted", "included", "final", "orphaned"]
@@ -79,6 +79,19 @@ class BatchPage(msgspec.Struct, frozen=True):
     """Some batches, the newest first, and the cursor of the page after them."""
 
     batches: tuple[Batch, ...]
+    next_cursor: str | None
+
+
+class NamedBatch(Batch, frozen=True):
+    """A batch as the people of the brand see it: with the name of its factory."""
+
+    factory_name: str
+
+
+class NamedBatchPage(msgspec.Struct, frozen=True):
+    """Some batches of any factory, the newest first, and the cursor of the page after them."""
+
+    batches: tuple[NamedBatch, ...]
     next_cursor: str | None
 
 

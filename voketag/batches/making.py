@@ -90,3 +90,18 @@ class Maker:
         inner = sha3.keccak_256(product_id + _BYTES16_PADDING + digest).digest()
         leaf: bytes = sha3.keccak_256(inner).digest()
         return leaf
+
+
+def product_of_serial(batch_id: UUID, serial: str) -> UUID | None:
+    """The product of a batch that has this derived serial, whether it was made or not; None for
+    what no derived serial looks like.
+    """
+    if len(serial) != DERIVED_SERIAL_CHARACTERS or not set(serial) <= set(ALPHABET):
+        return None
+    bits = 0
+    for letter in serial:
+        bits = bits << 5 | ALPHABET.index(letter)
+    if bits >> 74:
+        return None
+    fixed = batch_id.int >> 80 << 80 | _VERSION_AND_VARIANT
+    return UUID(int=fixed | bits >> 62 << 64 | bits & _RANDOM_B)

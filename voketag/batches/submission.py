@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -22,8 +22,6 @@ ATTRIBUTES_MAX_BYTES = 16 * 1024
 ATTRIBUTES_MAX_DEPTH = 32
 NAMED_MAX = 5  # of what is wrong with a list, so many items are named
 MANUFACTURED_MAX_AHEAD = timedelta(days=1)
-LIST_MAX = 100
-LIST_DEFAULT = 50
 _SERIALS_AT_ONCE = 10_000
 _WHOLE_NUMBER_LEAST, _WHOLE_NUMBER_MOST = -(2**63), 2**64 - 1
 
@@ -67,7 +65,6 @@ Reason = Annotated[
     ),
 ]
 Country = Annotated[str, Meta(extra_json_schema={"enum": sorted(COUNTRIES)})]
-Status = Literal["pending", "processing", "completed", "failed"]
 
 
 class NewBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,24 +119,6 @@ class Recall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Reason
 
 
-class ListQuery(msgspec.Struct, frozen=True):
-    """The query of GET /v1/batches."""
-
-    status: Status | None = None
-    created_after: (
-        Annotated[
-            str,
-            Meta(
-                description="RFC 3339 with an offset; a + is written %2B.",
-                extra_json_schema={"format": "date-time"},
-            ),
-        ]
-        | None
-    ) = None
-    limit: Annotated[int, Meta(ge=1, le=LIST_MAX)] = LIST_DEFAULT
-    cursor: Annotated[str, Meta(description="next_cursor of the page before.")] | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class CheckedBatch:
     """A batch that may be stored."""
@@ -183,20 +162,6 @@ def check(new: NewBatch, now: datetime) -> CheckedBatch:
         destination_countries=tuple(dict.fromkeys(new.destination_countries)),
         attributes=new.attributes,
     )
-
-
-def read_created_after(text: str | None) -> datetime | None:
-    """The time after which a list of batches begins. Raises InvalidField."""
-    if text is None:
-        return None
-    try:
-        return _utc(text)
-    except ValueError:
-        raise InvalidField(
-            "created_after",
-            "created_after is RFC 3339 with an offset, such as 2026-01-31T08:00:00Z "
-            "(a + in a URL is written %2B).",
-        ) from None
 
 
 def check_reason(recall: Recall) -> str:
@@ -250,7 +215,7 @@ def _manufactured_at(text: str | None, now: datetime) -> datetime | None:
         moment = datetime.combine(msgspec.convert(text, date), time(), UTC)
     except msgspec.ValidationError:
         try:
-            moment = _utc(text)
+            moment = utc(text)
         except ValueError:
             raise InvalidField(
                 "manufactured_at",
@@ -262,7 +227,7 @@ def _manufactured_at(text: str | None, now: datetime) -> datetime | None:
     return moment
 
 
-def _utc(text: str) -> datetime:
+def utc(text: str) -> datetime:
     """RFC 3339 with an offset as UTC. Raises ValueError."""
     try:
         moment = msgspec.convert(text, Annotated[datetime, Meta(tz=True)])

@@ -12,7 +12,7 @@ import msgspec
 
 from voketag import identifiers
 from voketag.batches.answers import Batch, BatchEvent, BatchPage, BatchReceipt, ProductLine
-from voketag.batches.submission import Status
+from voketag.batches.listing import Status
 from voketag.client.errors import ApiError, BatchFailed, TransportError, UnexpectedAnswer
 from voketag.client.sse import EventReader
 from voketag.client.transport import Answer, Call, HttpClient, encoded, segment

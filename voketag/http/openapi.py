@@ -11,6 +11,7 @@ import msgspec
 from voketag.http.examples import example
 from voketag.http.problems import ProblemDetails, details
 from voketag.http.routes import Route
+from voketag.roles import MEANINGS
 from voketag.tokens import EXAMPLE_TOKEN
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -50,10 +51,31 @@ _SHOWN_IN_PATHS = {
     "stream": "roots",
     "entry_id": "1772352000000-0",
 }
+SESSION_COOKIE = "voketag_session"
+SESSION_HEADER = "X-VokeTag-Session"
+_SCHEMES: dict[str, dict[str, str]] = {
+    "factory": {"type": "http", "scheme": "bearer", "description": "A factory's API key."},
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The admin key, or an operator's key, which has one of these roles: "
+        + "; ".join(f"`{role}` {meaning}" for role, meaning in MEANINGS.items())
+        + ".",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SESSION_COOKIE,
+        "description": "What `POST /v1/session` gives for such a key; over TLS its name begins "
+        f"with `__Host-`. What is no GET needs the header `{SESSION_HEADER}: 1` as well, and a "
+        "page of the same origin.",
+    },
+}
+_SESSION_HEADER = "1; needed where a session's cookie is what authorises the request."
 _DESCRIPTIONS = {
     400: "The request is malformed.",
     401: "The key is missing, unknown, revoked or expired.",
-    403: "The key is not allowed to do this.",
+    403: "The role does not allow this, or another site asks for it in a session's name.",
     404: "There is nothing with this id.",
     406: "None of the media types in Accept is offered.",
     408: "The body came too slowly.",
@@ -78,12 +100,8 @@ def document(title: str, routes: Iterable[Route]) -> dict[str, Any]:
     for route in routes:
         operation = _operation(route, components)
         paths.setdefault(route.path, {})[route.method.lower()] = operation
-    schemes = {
-        "factory": {"type": "http", "scheme": "bearer", "description": "A factory's API key."},
-        "admin": {"type": "http", "scheme": "bearer", "description": "The admin key."},
-    }
-    used = {route.security for route in routes}
-    offered = {name: scheme for name, scheme in schemes.items() if name in used}
+    used = {name for route in routes for name in _schemes(route)}
+    offered = {name: scheme for name, scheme in _SCHEMES.items() if name in used}
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": "1", "description": _INTRODUCTION},
@@ -133,8 +151,19 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
             "content": {"application/json": _body(route, components)},
         }
     if route.security is not None:
-        operation["security"] = [{route.security: []}]
+        # The roles of OpenAPI 3.1, section 4.8.30: each scheme will do.
+        roles = [] if route.security == "factory" else [route.security]
+        operation["security"] = [{name: roles} for name in _schemes(route)]
+        if roles:
+            operation["description"] = f"Needs the role `{route.security}`."
     return operation
+
+
+def _schemes(route: Route) -> tuple[str, ...]:
+    """The security schemes of a route, any one of which will do."""
+    if route.security is None:
+        return ()
+    return ("factory",) if route.security == "factory" else ("key", "session")
 
 
 def _body(route: Route, components: dict[str, Any]) -> dict[str, Any]:
@@ -182,6 +211,8 @@ def _problems(route: Route) -> set[int]:
         statuses.add(422)
     if route.security is not None:
         statuses |= {401, 429, 503}
+    if "session" in _schemes(route):
+        statuses.add(403)
     if "{" in route.path:
         statuses.add(404)
     if route.path == "/readyz":
@@ -222,6 +253,8 @@ def _query(route: Route, components: dict[str, Any]) -> list[dict[str, Any]]:
 def _headers(route: Route) -> list[dict[str, Any]]:
     request_id = "Given back in the answer and written into the logs; made where it is missing."
     headers: dict[str, str | Mapping[str, Any]] = {"X-Request-Id": request_id, **route.headers}
+    if route.method != "GET" and "session" in _schemes(route):
+        headers[SESSION_HEADER] = _SESSION_HEADER
     return [_header(name, said) for name, said in headers.items()]
 
 

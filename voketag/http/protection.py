@@ -60,5 +60,21 @@ def _is_host(text: str) -> bool:
     return _HOST.fullmatch(text) is not None
 
 
+def refuse_other_sites(request: web.BaseRequest) -> None:
+    """Raises Problem 403 for a form that a page of another site posts in its visitor's name.
+
+    Browsers say where a request comes from in Sec-Fetch-Site (W3C Fetch Metadata). Older ones say
+    Origin, but for our own pages, which send no referrer, it is `null`.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get(hdrs.ORIGIN, "null")
+    if site is None:
+        foreign = origin not in ("null", f"http://{request.host}", f"https://{request.host}")
+    else:
+        foreign = site not in ("same-origin", "none")
+    if foreign:
+        raise Problem(403, "foreign_form", "A form is accepted from our own pages.")
+
+
 def _malformed(detail: str) -> Problem:
     return Problem(400, "malformed_request", detail, {"Connection": "close"})

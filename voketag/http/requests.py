@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TypeVar
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
@@ -12,6 +13,8 @@ from aiohttp import StreamReader, web
 from voketag.http.problems import Problem, not_found, unauthorised
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+FORM_FIELDS_MAX = 16
 BODY_MAX_BYTES = 8 * 1024
 # A body has this long, and longer by what has come of it at this rate: a large one takes its time,
 # and whoever sends a byte now and then is not waited for.
@@ -33,10 +36,29 @@ async def read_body(
     return decode_body(raw, decoder)
 
 
-async def read_bytes(request: web.Request, max_bytes: int = BODY_MAX_BYTES) -> bytes:
-    """The raw body of a JSON request; see `read_body`."""
-    if request.content_type != JSON:
-        raise Problem(415, "unsupported_media_type", "Content-Type: application/json is accepted.")
+async def read_form(request: web.Request, max_bytes: int) -> dict[str, str]:
+    """The fields of a form that a browser posts, each once: of several the last.
+
+    Raises Problem: as `read_body`, and 400 for what is not a form of few fields in UTF-8.
+    """
+    raw = await read_bytes(request, max_bytes, FORM)
+    try:
+        text = raw.decode("ascii")
+        fields = parse_qsl(
+            text, keep_blank_values=True, errors="strict", max_num_fields=FORM_FIELDS_MAX
+        )
+    except ValueError:
+        most = f"A form of at most {FORM_FIELDS_MAX} fields in UTF-8 is accepted."
+        raise Problem(400, "malformed_form", most) from None
+    return dict(fields)
+
+
+async def read_bytes(
+    request: web.Request, max_bytes: int = BODY_MAX_BYTES, media_type: str = JSON
+) -> bytes:
+    """The raw body of a request of `media_type`; see `read_body`."""
+    if request.content_type != media_type:
+        raise Problem(415, "unsupported_media_type", f"Content-Type: {media_type} is accepted.")
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
     try:

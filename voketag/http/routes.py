@@ -11,6 +11,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from voketag.http.requests import JSON, read_bytes
+from voketag.roles import Role
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -46,7 +47,8 @@ class Route:
     not JSON, or to None for no body. `patterns` says what a parameter of the path looks like, where
     not every segment will do: any other path is none of this route's. `examples` are bodies to
     send, by what is said of them; without them one is made from the type. `problems` are the error
-    statuses that this route adds to those every route of its kind has. Pages and their files are
+    statuses that this route adds to those every route of its kind has. `security` says who may: a
+    factory with its key, or an operator with at least this role. Pages and their files are
     for people, and not `documented` for programs.
     """
 
@@ -62,7 +64,7 @@ class Route:
     patterns: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
     problems: Sequence[int] = ()
-    security: Literal["factory", "admin"] | None = None
+    security: Literal["factory"] | Role | None = None
     documented: bool = True
 
 

@@ -45,6 +45,11 @@ class Feed:
         self._waiting.clear()
         self._changed.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be sent."""
+        return len(self._waiting)
+
     async def changed(self) -> None:
         """Wait until there is something to take, or the feed is closed."""
         await self._changed.wait()

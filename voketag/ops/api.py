@@ -16,15 +16,22 @@ from voketag.figures import left_in_redis
 from voketag.http.guesses import GUESSES, Guesses
 from voketag.http.server import application, serve
 from voketag.ops import (
+    api_audit,
+    api_batches,
+    api_daily,
     api_dead,
     api_factories,
     api_figures,
+    api_operators,
+    api_products,
     api_reports,
-    dashboard,
+    api_session,
     live,
+    pages,
     streams_document,
 )
 from voketag.ops.access import guarded
+from voketag.ops.callers import Callers
 from voketag.ops.stream_metrics import show, show_lag, show_processes
 from voketag.ownership import LEASE_MS
 from voketag.process import Wires, open_wires
@@ -45,21 +52,27 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
         await wires.streams.ping()
         await wires.database.ping()
 
-    watched = live.Live(wires)
+    watched, callers = live.Live(wires), Callers(wires)
     table = [
+        *api_session.routes(callers),
+        *api_operators.routes(wires),
+        *api_audit.routes(wires),
         *api_factories.routes(wires),
         *api_figures.routes(wires),
+        *api_daily.routes(wires),
+        *api_batches.routes(wires),
+        *api_products.routes(wires),
         *api_reports.routes(wires),
         *api_dead.routes(wires),
         *live.routes(watched),
-        *dashboard.routes(),
+        *pages.routes(),
         *streams_document.routes(),
     ]
-    key = wires.settings.admin_key
+    watched.start()
     try:
         app = application(
             "VokeTag ops",
-            [guarded(route, key) for route in table],
+            [guarded(route, callers) for route in table],
             ready,
             partial(read_metrics, wires),
         )

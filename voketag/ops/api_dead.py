@@ -1,4 +1,4 @@
-"""Dead letters over HTTP: the same as `voketag dead`, for a program or a person with the admin key.
+"""Dead letters over HTTP: the same as `voketag dead`, for a program, or a person in a browser.
 
 The name of a stream holds braces: in a path it is percent-encoded, `scans:%7B0%7D`; as they are,
 they are taken too. Of several entries each has an outcome of its own: nothing can put all of them
@@ -19,6 +19,7 @@ from voketag.http.problems import not_found
 from voketag.http.requests import read_body, read_query
 from voketag.http.routes import Handler, Route, json_response
 from voketag.ops import dead
+from voketag.ops.access import actor_of
 from voketag.ops.dead import Action, NoSuchLetter
 from voketag.ops.dead_answers import (
     DEAD_ACTIONS,
@@ -38,6 +39,7 @@ from voketag.printable import is_printable
 from voketag.process import Wires
 from voketag.redis import dead_letters
 from voketag.redis.dead_letters import ENTRY_ID_PATTERN, DeadLetter, is_entry_id
+from voketag.roles import Actor
 
 ALL_MAX = 1000  # entries that one call with `all` reaches
 ALL_FOR_S = 5.0  # and for how long it goes on
@@ -90,7 +92,7 @@ class Dead:
             stream = self._stream(request)
             body = await read_body(request, _action)
             _check(body)
-            entries = await self._act(action, stream, body)
+            entries = await self._act(action, stream, body, actor_of(request))
             try:
                 remaining = (await dead_letters.counts(self._redis, [stream]))[stream]
             except Unavailable:
@@ -106,7 +108,9 @@ class Dead:
             raise not_found(str(error)) from None
         return name
 
-    async def _act(self, action: Action, stream: str, body: DeadAction) -> tuple[Outcome, ...]:
+    async def _act(
+        self, action: Action, stream: str, body: DeadAction, actor: Actor
+    ) -> tuple[Outcome, ...]:
         """Act on one entry after another, each as if it were alone. A server that goes away ends
         the list there; Unavailable is raised where nothing stands on it yet.
         """
@@ -120,7 +124,7 @@ class Dead:
             if body.all and outcomes and time.monotonic() > ends_s:
                 break
             try:
-                outcomes.append(await self._act_on(action, stream, entry_id, body))
+                outcomes.append(await self._act_on(action, stream, entry_id, body, actor))
             except Unavailable:
                 if not outcomes:
                     raise
@@ -129,7 +133,7 @@ class Dead:
         return tuple(outcomes)
 
     async def _act_on(
-        self, action: Action, stream: str, entry_id: str, body: DeadAction
+        self, action: Action, stream: str, entry_id: str, body: DeadAction, actor: Actor
     ) -> Outcome:
         letter = await dead_letters.find(self._redis, stream, entry_id)
         if letter is None:
@@ -137,7 +141,13 @@ class Dead:
         if body.dry_run:
             return Outcome(entry_id, _WOULD[action], letter=in_short(letter))
         done = await dead.act(
-            self._redis, self._wires.database, action, letter, body.reason, via="api"
+            self._redis,
+            self._wires.database,
+            action,
+            letter,
+            body.reason,
+            via="api",
+            actor=actor,
         )
         if done.gone:
             return Outcome(entry_id, "gone")
@@ -177,7 +187,7 @@ def routes(wires: Wires) -> list[Route]:
             "How many entries of each stream were given up, and which",
             {200: DeadPage},
             query=DeadQuery,
-            security="admin",
+            security="viewer",
         ),
         Route(
             "GET",
@@ -186,7 +196,7 @@ def routes(wires: Wires) -> list[Route]:
             "A dead letter whole, without what could lead to a person",
             {200: WholeLetter},
             patterns={"entry_id": ENTRY_ID_PATTERN},
-            security="admin",
+            security="analyst",
         ),
     ]
     summaries: tuple[tuple[Action, str], ...] = (

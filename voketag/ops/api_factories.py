@@ -23,10 +23,18 @@ from voketag.errors import Conflict, InvalidField
 from voketag.http.problems import Problem, not_found
 from voketag.http.requests import path_id, read_body, read_query
 from voketag.http.routes import Route, json_response
-from voketag.ops.factories import EMAIL_MAX_CHARACTERS, EMAIL_PATTERN, NAME_MAX_CHARACTERS, check
+from voketag.ops.access import actor_of
+from voketag.ops.factories import (
+    EMAIL_MAX_CHARACTERS,
+    EMAIL_PATTERN,
+    NAME_MAX_CHARACTERS,
+    add,
+    check,
+)
 from voketag.printable import PRINTABLE_PATTERN
 from voketag.process import Wires
-from voketag.records import factories
+from voketag.records import audit, factories
+from voketag.roles import allows
 
 LIST_MAX = 1000
 LIST_DEFAULT = 100
@@ -91,8 +99,8 @@ class Factories:
         new = await read_body(request, _new_factory)
         check(new.name, new.email)
         try:
-            async with self._wires.database.connection() as connection:
-                factory_id, key = await factories.create_factory(connection, new.name, new.email)
+            async with self._wires.database.transaction() as connection:
+                factory_id, key = await add(connection, actor_of(request), new.name, new.email)
         except Conflict as error:
             raise Problem(409, "email_used", str(error)) from None
         location = {"Location": f"/v1/factories/{factory_id}"}
@@ -106,7 +114,7 @@ class Factories:
             found = await factories.list_factories(connection, limit=query.limit + 1, after=after)
         shown = found[: query.limit]
         cursor = cursor_after(shown[-1].factory_id) if len(found) > query.limit else None
-        return json_response(FactoryPage(tuple(map(_shown, shown)), cursor))
+        return json_response(FactoryPage(tuple(_shown(one, request) for one in shown), cursor))
 
     async def get(self, request: web.Request) -> web.Response:
         """One factory: the first of those from its id on."""
@@ -116,24 +124,31 @@ class Factories:
             found = await factories.list_factories(connection, limit=1, after=before)
         if not found or found[0].factory_id != factory_id:
             raise not_found("There is no factory with this id.")
-        return json_response(_shown(found[0]))
+        return json_response(_shown(found[0], request))
 
     async def add_key(self, request: web.Request) -> web.Response:
         """One more key for a factory."""
         factory_id = path_id(request)
         new = await read_body(request, _new_key) if request.can_read_body else NewKey()
         expires_at = _checked_end(new.expires_at, datetime.now(UTC))
-        async with self._wires.database.connection() as connection:
+        async with self._wires.database.transaction() as connection:
             made = await factories.add_key(connection, factory_id, expires_at)
-        if made is None:
-            raise not_found("There is no factory with this id.")
+            if made is None:
+                raise not_found("There is no factory with this id.")
+            detail = {"factory_id": factory_id, "expires_at": expires_at}
+            await audit.note(connection, actor_of(request), "key.create", made[0], detail)
         return json_response(NewKeyAnswer(*made, expires_at), 201)
 
     async def revoke_key(self, request: web.Request) -> web.Response:
         """Make a key unusable from now on."""
-        async with self._wires.database.connection() as connection:
-            if not await factories.revoke_key(connection, path_id(request)):
+        key_id = path_id(request)
+        async with self._wires.database.transaction() as connection:
+            revoked = await factories.revoke_key(connection, key_id)
+            if revoked is None:
                 raise not_found("There is no key with this id.")
+            if not revoked.before:
+                detail = {"factory_id": revoked.factory_id}
+                await audit.note(connection, actor_of(request), "key.revoke", key_id, detail)
         return web.Response(status=204)
 
 
@@ -145,14 +160,17 @@ def _checked_end(expires_at: datetime | None, now: datetime) -> datetime | None:
     return expires_at.astimezone(UTC)
 
 
-def _shown(factory: factories.Factory) -> Factory:
-    return msgspec.convert(asdict(factory), Factory)
+def _shown(factory: factories.Factory, request: web.Request) -> Factory:
+    known = asdict(factory)
+    if not allows(actor_of(request).role, "analyst"):
+        known["email"] = None
+    return msgspec.convert(known, Factory)
 
 
 def routes(wires: Wires) -> list[Route]:
     """The routes of factories and keys."""
     over = Factories(wires)
-    admin = partial(Route, security="admin")
+    admin, viewer = partial(Route, security="admin"), partial(Route, security="viewer")
     return [
         admin(
             "POST",
@@ -163,7 +181,7 @@ def routes(wires: Wires) -> list[Route]:
             body=NewFactory,
             problems=(409,),
         ),
-        admin(
+        viewer(
             "GET",
             "/v1/factories",
             over.list,
@@ -171,7 +189,7 @@ def routes(wires: Wires) -> list[Route]:
             {200: FactoryPage},
             query=PageQuery,
         ),
-        admin("GET", "/v1/factories/{id}", over.get, "One factory", {200: Factory}),
+        viewer("GET", "/v1/factories/{id}", over.get, "One factory", {200: Factory}),
         admin(
             "POST",
             "/v1/factories/{id}/keys",

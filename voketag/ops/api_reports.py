@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
+from voketag import standing
 from voketag.cursors import cursor_after, read_cursor
 from voketag.errors import InvalidField
 from voketag.http.problems import not_found
 from voketag.http.requests import path_id, read_body, read_query
 from voketag.http.routes import Route, json_response
+from voketag.ops.access import actor_of
 from voketag.process import Wires
-from voketag.records import reports
+from voketag.records import audit, reports
 from voketag.records.reports import Report, Status
 
 LIST_MAX = 1000
@@ -37,6 +40,7 @@ class ReportQuery(msgspec.Struct, frozen=True):
     """The query of GET /v1/reports."""
 
     status: Status | None = None
+    product_id: UUID | None = None
     limit: Annotated[int, Meta(ge=1, le=LIST_MAX)] = LIST_DEFAULT
     cursor: Annotated[str, Meta(description="next_cursor of the page before.")] | None = None
 
@@ -55,6 +59,7 @@ class ReportChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
+_NONE = "There is no report with this id."
 _change = msgspec.json.Decoder(ReportChange)
 ReportChangeBody = Annotated[ReportChange, Meta(extra_json_schema={"minProperties": 1})]
 
@@ -71,11 +76,24 @@ class Reports:
         after = read_cursor(query.cursor)
         async with self._wires.database.connection() as connection:
             found = await reports.list_reports(
-                connection, limit=query.limit + 1, status=query.status, after=after
+                connection,
+                limit=query.limit + 1,
+                status=query.status,
+                product_id=query.product_id,
+                after=after,
             )
         shown = found[: query.limit]
         cursor = cursor_after(shown[-1].report_id) if len(found) > query.limit else None
         return json_response(ReportPage(tuple(shown), cursor))
+
+    async def get(self, request: web.Request) -> web.Response:
+        """One report."""
+        report_id = path_id(request)
+        async with self._wires.database.connection() as connection:
+            report = await reports.find_report(connection, report_id)
+        if report is None:
+            raise not_found(_NONE)
+        return json_response(report)
 
     async def change(self, request: web.Request) -> web.Response:
         """Set status or note. The same change again does no harm, and completes one whose answer
@@ -84,8 +102,9 @@ class Reports:
         report_id = path_id(request)
         change = await read_body(request, _change)
         _check(change)
-        standing = None
+        told = None
         async with self._wires.database.transaction() as connection:
+            before = await reports.status_locked(connection, report_id)
             report = await reports.change_report(
                 connection,
                 report_id,
@@ -94,21 +113,17 @@ class Reports:
                 keep_note=isinstance(change.note, UnsetType),
             )
             if report is None:
-                raise not_found("There is no report with this id.")
+                raise not_found(_NONE)
+            detail = {
+                "status": {"from": before, "to": report.status},
+                "note_given": change.note is not UNSET,
+            }
+            await audit.note(connection, actor_of(request), "report.change", report_id, detail)
             if change.status is not UNSET and report.product_id is not None:
-                standing = await reports.standing_of(connection, report.product_id)
-        if standing is not None:
-            await self._tell_intake(standing)
+                told = await reports.standing_of(connection, report.product_id)
+        if told is not None:
+            await standing.tell_reporters(self._wires.intake, told)
         return json_response(report)
-
-    async def _tell_intake(self, standing: reports.Standing) -> None:
-        """Scans count the reporters of a product whose reports stand, and no others. Nobody else
-        is taken off: a report that comes at this moment is counted before it is stored.
-        """
-        if standing.believed:
-            await self._wires.intake.report(standing.product_id, *standing.believed)
-        if standing.dismissed:
-            await self._wires.intake.forget_reports(standing.product_id, *standing.dismissed)
 
 
 def _check(change: ReportChange) -> None:
@@ -129,8 +144,9 @@ def routes(wires: Wires) -> list[Route]:
             "List reports of people",
             {200: ReportPage},
             query=ReportQuery,
-            security="admin",
+            security="analyst",
         ),
+        Route("GET", "/v1/reports/{id}", over.get, "One report", {200: Report}, security="analyst"),
         Route(
             "PATCH",
             "/v1/reports/{id}",
@@ -139,6 +155,6 @@ def routes(wires: Wires) -> list[Route]:
             {200: Report},
             body=ReportChangeBody,
             examples={"Looked into": {"status": "confirmed", "note": "Seen at a market stall."}},
-            security="admin",
+            security="analyst",
         ),
     ]

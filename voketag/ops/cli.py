@@ -4,7 +4,6 @@ which is loaded when it is asked for.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -15,10 +14,10 @@ import click
 
 from voketag.ops import instance
 from voketag.ops.cli_dead import dead
+from voketag.ops.cli_streams import streams
+from voketag.ops.cli_tail import tail
 from voketag.ops.command import FAILED, carry_out, checked_formation, fail
-
-_KINDS = ("scans", "scored", "batches", "roots", "notices")
-_VERDICTS = ("authentic", "suspicious", "high_risk", "recalled", "not_recognised")
+from voketag.roles import ROLES, Role
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,6 +30,8 @@ def main() -> None:
 
 
 main.add_command(dead)
+main.add_command(streams)
+main.add_command(tail)
 
 
 @main.command()
@@ -125,6 +126,32 @@ def factory_create(name: str, email: str, as_json: bool) -> None:
         click.echo("The key is not kept: it is shown this once.", err=True)
 
 
+@main.group()
+def operator() -> None:
+    """Operators: who may use ops, and with which role."""
+
+
+@operator.command("create")
+@click.argument("name")
+@click.argument("role", type=click.Choice(ROLES))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def operator_create(name: str, role: Role, as_json: bool) -> None:
+    """Create an operator called NAME; prints the id and the key to sign in with, this once.
+
+    A viewer reads what leads to no person, an analyst also reads and changes reports, an admin does
+    everything.
+    """
+    from voketag.ops.operators import create
+
+    operator_id, key = carry_out(create(os.environ, name, role))
+    if as_json:
+        click.echo(json.dumps({"operator_id": str(operator_id), "api_key": key}))
+    else:
+        click.echo(f"operator_id  {operator_id}")
+        click.echo(f"api_key      {key}")
+        click.echo("The key is not kept: it is shown this once.", err=True)
+
+
 @main.command()
 @click.argument("proof", type=click.File("rb"))
 @click.option("--rpc", "rpc_url", metavar="URL", help="Also ask this chain (JSON-RPC).")
@@ -158,44 +185,6 @@ def verify(proof: BinaryIO, rpc_url: str | None, contract: str | None) -> None:
             "from a source that you trust.",
             err=True,
         )
-
-
-@main.command()
-@click.argument("kinds", nargs=-1, type=click.Choice(_KINDS), metavar=f"[{'|'.join(_KINDS)}]...")
-@click.option(
-    "--verdict",
-    "verdicts",
-    multiple=True,
-    type=click.Choice(_VERDICTS),
-    help="Only scans scored so; may be repeated.",
-)
-@click.option("--from-start", is_flag=True, help="Begin with what the streams still hold.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.option("--count", type=click.IntRange(min=1), help="Stop after so many lines.")
-def tail(
-    kinds: tuple[str, ...],
-    verdicts: tuple[str, ...],
-    from_start: bool,
-    as_json: bool,
-    count: int | None,
-) -> None:
-    """Follow the streams, all or those named: one line an entry, without personal data."""
-    from voketag.ops import tail as tailing
-
-    async def work() -> None:
-        found = instance.find(os.environ)
-        streams = tailing.streams_of(("scored",) if verdicts else kinds, found.shards)
-        left = count
-        async with contextlib.aclosing(
-            tailing.records(found.redis_url, streams, from_start=from_start, verdicts=verdicts)
-        ) as records:
-            async for record in records:
-                click.echo(tailing.json_of(record) if as_json else tailing.line_of(record))
-                left = None if left is None else left - 1
-                if left == 0:
-                    return
-
-    carry_out(work())
 
 
 @main.command()

@@ -7,13 +7,15 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from voketag.ops import instance
-from voketag.ops.command import FAILED, carry_out
+from voketag.ops.command import FAILED, ask, carry_out
 
 if TYPE_CHECKING:
     from voketag.ops.dead import Action
 
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 _reason = click.option("--reason", help="Why; kept with the record of what was done.")
 _all = click.option("--all", "every", is_flag=True, help="Every one that is there now.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Only show what it would do.")
@@ -37,9 +39,11 @@ def dead() -> None:
     show_default=True,
     help="The oldest so many of each stream.",
 )
-def list_letters(stream: str | None, count: int) -> None:
+@_json
+def list_letters(stream: str | None, count: int, as_json: bool) -> None:
     """Show what was given up in STREAM, or in every stream."""
     from voketag.ops import dead as letters
+    from voketag.ops.dead_answers import in_short
     from voketag.redis import dead_letters
 
     async def work() -> None:
@@ -47,12 +51,17 @@ def list_letters(stream: str | None, count: int) -> None:
         names = letters.streams_of(found.shards, stream)
         async with letters.opened(found) as redis:
             totals = await dead_letters.counts(redis, names)
-            for name in names:
-                if totals[name]:
-                    click.echo(f"{name}: {totals[name]}")
-                    for letter in await letters.letters(redis, name, count):
-                        click.echo(f"  {letters.summary(letter)}")
-        if not any(totals.values()):
+            for name in filter(totals.get, names):
+                shown = await letters.letters(redis, name, count)
+                if as_json:
+                    click.echo("\n".join(_as_json(in_short(letter)) for letter in shown))
+                    continue
+                click.echo(f"{name}: {totals[name]}")
+                for letter in shown:
+                    click.echo(f"  {letters.summary(letter)}")
+                if totals[name] > len(shown):
+                    click.echo(f"  … and {totals[name] - len(shown)} younger ones; see --count")
+        if not any(totals.values()) and not as_json:
             click.echo("There are no dead letters.")
 
     carry_out(work())
@@ -61,18 +70,27 @@ def list_letters(stream: str | None, count: int) -> None:
 @dead.command()
 @click.argument("stream")
 @click.argument("entry_id")
-def show(stream: str, entry_id: str) -> None:
+@_json
+def show(stream: str, entry_id: str, as_json: bool) -> None:
     """Show one of them whole, without what could lead to a person."""
     from voketag.ops import dead as letters
+    from voketag.ops.dead_answers import whole
 
     async def work() -> None:
         found = instance.find(os.environ)
         (name,) = letters.streams_of(found.shards, stream)
         async with letters.opened(found) as redis:
             for letter in await letters.chosen(redis, name, (entry_id,)):
-                click.echo("\n".join(letters.description(letter)))
+                if as_json:
+                    click.echo(_as_json(whole(letter)))
+                else:
+                    click.echo("\n".join(letters.description(letter)))
 
     carry_out(work())
+
+
+def _as_json(value: msgspec.Struct) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 @dead.command()
@@ -146,8 +164,8 @@ def _act(
             if dry_run or not chosen:
                 click.echo(f"Would {what}; nothing was done.")
                 return True
-            if not yes and not click.confirm(f"{what.capitalize()}?", err=True):
-                click.echo("Nothing was done.")
+            if not yes and not ask(f"{what.capitalize()}?"):
+                click.echo("Nothing was done; --yes does it without asking.")
                 return False
             return await letters.act_on_all(found, redis, action, chosen, reason, click.echo)
 

@@ -45,6 +45,24 @@ async def _until_interrupted(work: Coroutine[Any, Any, Result]) -> Result:
     raise KeyboardInterrupt
 
 
+def ask(question: str) -> bool:
+    """Ask a person, who says yes or does not; on standard error, so that it can be seen. Where
+    nobody is there (the end of standard input) it is no.
+
+    The event loop keeps SIGINT to itself, and does not run while we wait: for so long the signal is
+    Python's own again, and Ctrl-C raises KeyboardInterrupt.
+    """
+    click.echo(f"{question} [y/N]: ", err=True, nl=False)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        answer = sys.stdin.readline()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if not answer.endswith("\n"):
+        click.echo(err=True)
+    return answer.strip().lower() in ("y", "yes")
+
+
 def fail(message: str, status: int = FAILED) -> NoReturn:
     """Say what is wrong on standard error, and exit."""
     click.echo(f"voketag: {message}", err=True)

@@ -17,15 +17,22 @@ from voketag import events, identifiers
 from voketag.errors import VokeTagError
 from voketag.events import DEAD_SUFFIX
 from voketag.ops.instance import Instance
-from voketag.records import dead_letters as audit
+from voketag.printable import visible
+from voketag.records import audit
+from voketag.records import dead_letters as kept
 from voketag.records.database import Database
 from voketag.redis import dead_letters
 from voketag.redis.connection import connect
 from voketag.redis.dead_letters import DeadLetter
+from voketag.roles import COMMAND_LINE, Actor
 
 Action = Literal["redrive", "drop"]
 PAGE = 100
 WITHHELD = "[withheld]"
+_NOTED: Mapping[Action, audit.Action] = {
+    "redrive": "dead_letter.redrive",
+    "drop": "dead_letter.drop",
+}
 _PERSONAL = frozenset({"ip_hash", "fingerprint_hash", "location", "device"})
 
 
@@ -108,7 +115,7 @@ async def act_on_all(
     all_there = True
     try:
         for letter in chosen:
-            done = await act(redis, database, action, letter, reason, via="cli")
+            done = await act(redis, database, action, letter, reason, via="cli", actor=COMMAND_LINE)
             all_there = all_there and not done.gone
             if done.gone:
                 say(f"{letter.entry_id}  is not there any more: nothing was done")
@@ -128,14 +135,15 @@ async def act(
     letter: DeadLetter,
     reason: str | None,
     *,
-    via: audit.Door,
+    via: kept.Door,
+    actor: Actor,
 ) -> Done:
     """Put a dead letter back, or throw it away, having written that down.
 
     Where the reply was lost (Unavailable), it may have happened or not, and the row stays.
     """
-    async with database.connection() as connection:
-        audit_id = await audit.note(
+    async with database.transaction() as connection:
+        audit_id = await kept.note(
             connection,
             stream=letter.stream,
             entry_id=letter.entry_id,
@@ -144,6 +152,9 @@ async def act(
             event=preserved(letter.fields),
             via=via,
         )
+        target = f"{letter.stream} {letter.entry_id}"
+        detail = {"reason": reason}
+        await audit.note(connection, actor, _NOTED[action], target, detail, audit_id=audit_id)
     new_id, gone = None, False
     if action == "redrive":
         new_id = await dead_letters.redrive(redis, letter.stream, letter.entry_id)
@@ -151,7 +162,8 @@ async def act(
     else:
         gone = not await dead_letters.drop(redis, letter.stream, letter.entry_id)
     if gone:
-        async with database.connection() as connection:
+        async with database.transaction() as connection:
+            await kept.withdraw(connection, audit_id)
             await audit.withdraw(connection, audit_id)
     return Done(letter, new_id, gone)
 
@@ -181,10 +193,11 @@ def readable(value: bytes) -> Any:
 
 def summary(letter: DeadLetter) -> str:
     """A dead letter as one line."""
-    at = identifiers.rfc3339(identifiers.time_of_ms(letter.buried_at_ms))
-    error = " ".join(letter.error.split())
+    at = identifiers.rfc3339(identifiers.time_of_ms(letter.buried_at_ms))[:19]
+    error = visible(" ".join(letter.error.split()))
     error = error if len(error) <= 100 else error[:99] + "…"
-    return f"{letter.entry_id:<20} {at:<24} {letter.group:<9} tried {letter.attempts}x  {error}"
+    group, attempts = visible(letter.group), visible(letter.attempts)
+    return f"{letter.entry_id:<17} {at}Z {group:<9} tried {attempts}x  {error}"
 
 
 def description(letter: DeadLetter) -> Iterator[str]:
@@ -192,12 +205,13 @@ def description(letter: DeadLetter) -> Iterator[str]:
     at = identifiers.rfc3339(identifiers.time_of_ms(letter.buried_at_ms))
     yield f"stream    {letter.stream}"
     yield f"entry     {letter.entry_id} among the dead letters, {letter.original_id} before"
-    yield f"buried    {at} by group {letter.group}, tried {letter.attempts} times"
-    yield f"error     {letter.error}"
+    times = "once" if letter.attempts == "1" else f"{visible(letter.attempts)} times"
+    yield f"buried    {at} by group {visible(letter.group)}, tried {times}"
+    yield f"error     {visible(letter.error)}"
     for name, value in letter.fields.items():
-        lines = _laid_out(value).splitlines() or [""]
-        yield f"{name:<9} {lines[0]}"
-        yield from (" " * 10 + line for line in lines[1:])
+        lines = _laid_out(value).split("\n")
+        yield f"{visible(name):<9} {visible(lines[0])}"
+        yield from (" " * 10 + visible(line) for line in lines[1:])
 
 
 def _laid_out(value: bytes) -> str:

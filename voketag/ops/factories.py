@@ -9,8 +9,9 @@ from uuid import UUID
 from voketag.errors import InvalidField
 from voketag.ops import instance
 from voketag.printable import is_printable
-from voketag.records import factories
-from voketag.records.database import Database
+from voketag.records import audit, factories
+from voketag.records.database import Connection, Database
+from voketag.roles import COMMAND_LINE, Actor
 
 NAME_MAX_CHARACTERS = 255
 EMAIL_MAX_CHARACTERS = 254
@@ -35,7 +36,14 @@ async def create(environ: Mapping[str, str], name: str, email: str) -> tuple[UUI
     check(name, email)
     database = await Database.open(instance.find(environ).database_url, most=1)
     try:
-        async with database.connection() as connection:
-            return await factories.create_factory(connection, name, email)
+        async with database.transaction() as connection:
+            return await add(connection, COMMAND_LINE, name, email)
     finally:
         await database.close()
+
+
+async def add(connection: Connection, actor: Actor, name: str, email: str) -> tuple[UUID, str]:
+    """A new factory, made by `actor`; gives its id and its first key. Raises Conflict."""
+    factory_id, key = await factories.create_factory(connection, name, email)
+    await audit.note(connection, actor, "factory.create", factory_id, {"name": name})
+    return factory_id, key

@@ -1,4 +1,9 @@
-"""What happens now, once a second, for as long as somebody watches."""
+"""What happens now, told to everybody who watches: rates and scans once a second, how the system
+stands every other, and to who comes the last minutes first.
+
+All watchers share one reading. The counts are read while nobody watches as well, though less often,
+so that the last minutes are there for who comes.
+"""
 
 from __future__ import annotations
 
@@ -6,99 +11,87 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator
-from uuid import UUID
+from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 import structlog
 from aiohttp import web
 
 from voketag import events
-from voketag.errors import Rejected, Unavailable
-from voketag.events import ScoredScan
+from voketag.errors import Unavailable
 from voketag.http import sse
 from voketag.http.answering import RETRY_AFTER_S, STOPPING
 from voketag.http.problems import Problem
+from voketag.http.requests import read_query
 from voketag.http.routes import Route
 from voketag.identifiers import rfc3339, time_of_ms
+from voketag.ops.live_rates import Latency, Now, Refusals, Watch
+from voketag.ops.live_scans import LiveQuery, MixWindow, Sample, ShownScan, is_wanted, shown
+from voketag.ops.live_state import States
+from voketag.ops.stream_rates import Rates
 from voketag.process import Wires
-from voketag.redis.stream_status import Totals, newest, read_totals
+from voketag.tasks import end, pause
 
 EVERY_S = 1.0
+IDLE_EVERY_S = 5.0
+STATE_EVERY_S = 2.0
+STATE_CURRENT_S = 3 * STATE_EVERY_S
 WATCHERS_MAX = 100
-FEED_MAX_EVENTS = 10
-SAMPLED_FROM_EACH = 100
+FEED_MAX_EVENTS = 16
 SHOWN_SCANS = 20
-HASH_CHARACTERS = 8
 log = structlog.get_logger()
 
 
-class Rates(msgspec.Struct, frozen=True):
-    """Scans a second; null where Redis cannot say, or the count began anew."""
-
-    accepted: float | None
-    scored: float | None
-    stored: float | None
-
-
-class ShownScan(msgspec.Struct, frozen=True):
-    """A scored scan without personal data: the device is the beginning of its keyed hash."""
-
-    scan_id: UUID
-    at: str
-    verdict: str
-    score: int | None
-    reasons: tuple[str, ...]
-    country: str | None
-    device: str
-    product_id: UUID | None
-    sku: str | None
-
-
 class Beat(msgspec.Struct, frozen=True):
-    """One second: rates, the verdicts among the newest scored scans that were looked at, and the
-    newest of those.
+    """One second: what was done and how fast it was answered, the verdicts among the `looked_at`
+    newest scored scans that were sampled, and the newest of those that were asked for.
     """
 
     at: str
     per_second: Rates
+    latency: Latency | None
+    refusals: Refusals | None
+    looked_at: int
     verdicts: dict[str, int]
     scans: tuple[ShownScan, ...]
 
 
-class _Counts(msgspec.Struct, frozen=True):
-    at_s: float
-    accepted: Totals
-    scored: Totals
-
-
 class Live:
-    """Reads the streams once a second for all watchers together."""
+    """Reads for all watchers together, and tells each what it asked for."""
 
     def __init__(self, wires: Wires) -> None:
-        shards = range(wires.settings.shards)
-        self._redis = wires.streams.redis
-        self._scans = [events.scans(shard) for shard in shards]
-        self._scored = [events.scored(shard) for shard in shards]
-        self._feeds: set[sse.Feed] = set()
-        self._reading: asyncio.Task[None] | None = None
+        shards, redis = range(wires.settings.shards), wires.streams.redis
+        scored = [events.scored(shard) for shard in shards]
+        self._watch = Watch(redis, [events.scans(shard) for shard in shards], scored)
+        self._sample = Sample(redis, scored)
+        self._mix = MixWindow()
+        self._states = States(wires)
+        self._feeds: dict[sse.Feed, LiveQuery] = {}
+        self._state: tuple[float, bytes] | None = None  # when it was read, and as it is sent
+        self._beaten_s = 0.0
         self._closing = asyncio.Event()
-        self._counts: _Counts | None = None
-        self._seen: dict[str, tuple[int, int]] = {}
+        self._came = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
 
-    async def get(self, request: web.Request) -> web.StreamResponse:
-        """The events of GET /v1/live."""
-        with self._watching() as feed:
-            return await sse.stream(request, feed, request.app[STOPPING])
+    def start(self) -> None:
+        """Begin to read."""
+        self._tasks = [
+            asyncio.create_task(self._again(self._beat_if_due, EVERY_S), name="beats"),
+            asyncio.create_task(self._again(self._tell_state, STATE_EVERY_S), name="states"),
+        ]
 
     async def close(self) -> None:
         """End the reading."""
         self._closing.set()
-        if self._reading is not None:
-            await self._reading
+        await end(*self._tasks)
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        """The events of GET /v1/live."""
+        with self._watching(read_query(request, LiveQuery)) as feed:
+            return await sse.stream(request, feed, request.app[STOPPING])
 
     @contextlib.contextmanager
-    def _watching(self) -> Iterator[sse.Feed]:
+    def _watching(self, query: LiveQuery) -> Iterator[sse.Feed]:
         if len(self._feeds) >= WATCHERS_MAX:
             raise Problem(
                 503,
@@ -107,96 +100,77 @@ class Live:
                 {"Retry-After": str(RETRY_AFTER_S)},
             )
         feed = sse.Feed(FEED_MAX_EVENTS)
-        self._feeds.add(feed)
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read())
+        feed.offer(sse.event(msgspec.json.encode(self._watch.history()), name="history"))
+        if self._state is not None and time.monotonic() - self._state[0] < STATE_CURRENT_S:
+            feed.offer(self._state[1])
+        self._feeds[feed] = query
+        self._came.set()
         try:
             yield feed
         finally:
-            self._feeds.discard(feed)
+            del self._feeds[feed]
 
     # ------------------------------------------------------------------ reading
 
-    async def _read(self) -> None:
-        self._counts, self._seen = None, {}
-        while self._feeds and not self._closing.is_set():
+    async def _again(self, step: Callable[[], Awaitable[None]], every_s: float) -> None:
+        failing = False
+        while not self._closing.is_set():
             try:
-                beat = await self._beat()
+                await step()
+                failing = False
             except Unavailable as error:
-                log.warning("waiting", route="/v1/live", error=str(error))
-                self._counts = None
+                if not failing:
+                    log.warning("waiting", route="/v1/live", error=str(error))
+                failing = True
             except Exception as error:  # whoever watches sees the next second all the same
                 log.exception("bug", route="/v1/live", exc_info=error)
-            else:
-                encoded = sse.event(msgspec.json.encode(beat), name="beat")
-                for feed in list(self._feeds):
-                    feed.offer(encoded)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), EVERY_S)
+            await pause(every_s, self._closing)
 
-    async def _beat(self) -> Beat:
-        counts = _Counts(
-            time.monotonic(),
-            await read_totals(self._redis, self._scans, "score"),
-            await read_totals(self._redis, self._scored, "persist"),
+    async def _beat_if_due(self) -> None:
+        now_s = time.monotonic()
+        if not self._feeds and now_s - self._beaten_s < IDLE_EVERY_S - EVERY_S / 2:
+            return
+        self._beaten_s = now_s
+        try:
+            now = await self._watch.look()
+            scans = [shown(scan) for scan in await self._sample.take()]
+        except Unavailable:
+            self._tell(Now(time.time()), [])  # not known is news as well
+            raise
+        part_of = now.scored if self._sample.is_part else None
+        self._mix.note(time.monotonic(), scans, part_of)
+        self._tell(now, scans)
+
+    def _tell(self, now: Now, scans: list[ShownScan]) -> None:
+        """Offer a beat to every feed, with the scans that it asked for."""
+        beat = Beat(
+            at=rfc3339(time_of_ms(int(now.at_s * 1000))),
+            per_second=now.rates,
+            latency=now.latency,
+            refusals=now.refusals,
+            looked_at=len(scans),
+            verdicts=dict(Counter(scan.verdict for scan in scans)),
+            scans=(),
         )
-        before, self._counts = self._counts, counts
-        fresh = await self._fresh()
-        now = rfc3339(time_of_ms(time.time_ns() // 1_000_000))
-        verdicts: Counter[str] = Counter(scan.assessment.verdict for scan in fresh)
-        shown = tuple(_shown(scan) for scan in fresh[-SHOWN_SCANS:])
-        return Beat(now, _rates(before, counts), dict(verdicts), shown)
+        encoded: dict[LiveQuery, bytes] = {}
+        for feed, query in list(self._feeds.items()):
+            if query not in encoded:
+                wanted = [scan for scan in scans if is_wanted(scan, query)]
+                told = msgspec.structs.replace(beat, scans=tuple(wanted[-SHOWN_SCANS:]))
+                encoded[query] = sse.event(msgspec.json.encode(told), name="beat")
+            feed.offer(encoded[query])
 
-    async def _fresh(self) -> list[ScoredScan]:
-        """The newest scored scans that came since the last beat; of many, a part."""
-        found = await newest(self._redis, self._scored, SAMPLED_FROM_EACH)
-        fresh: list[ScoredScan] = []
-        for stream, entries in found.items():
-            first = stream not in self._seen  # begin with what comes from now on
-            seen = self._seen.get(stream, (0, 0))
-            for entry_id, fields in entries:
-                ms, _, sequence = entry_id.partition("-")
-                at = (int(ms), int(sequence))
-                if at <= seen or first:
-                    seen = max(seen, at)
-                    continue
-                seen = at
-                with contextlib.suppress(Rejected):  # persist buries it, with the reason
-                    fresh.append(events.decode(fields, ScoredScan))
-            self._seen[stream] = seen
-        return sorted(fresh, key=lambda scan: scan.scan.received_at_ms)
-
-
-def _rates(before: _Counts | None, now: _Counts) -> Rates:
-    if before is None:
-        return Rates(None, None, None)
-    took_s = max(now.at_s - before.at_s, 1e-3)
-
-    def rate(earlier: int | None, later: int | None) -> float | None:
-        if earlier is None or later is None or later < earlier:
-            return None
-        return round((later - earlier) / took_s, 1)
-
-    return Rates(
-        rate(before.accepted.added, now.accepted.added),
-        rate(before.scored.added, now.scored.added),
-        rate(before.scored.finished, now.scored.finished),
-    )
-
-
-def _shown(scored: ScoredScan) -> ShownScan:
-    scan, product, assessment = scored.scan, scored.product, scored.assessment
-    return ShownScan(
-        scan_id=scan.scan_id,
-        at=rfc3339(time_of_ms(scan.received_at_ms)),
-        verdict=assessment.verdict,
-        score=assessment.score,
-        reasons=tuple(reason.code for reason in assessment.reasons),
-        country=scan.country,
-        device=scan.fingerprint_hash[:HASH_CHARACTERS],
-        product_id=None if product is None else product.product_id,
-        sku=None if product is None else product.sku,
-    )
+    async def _tell_state(self) -> None:
+        if not self._feeds:
+            self._came.clear()
+            await pause(IDLE_EVERY_S, self._came, self._closing)
+        if not self._feeds:
+            return
+        state = await self._states.read(self._mix.mix(time.monotonic()))
+        encoded = sse.event(msgspec.json.encode(state), name="state")
+        self._state = (time.monotonic(), encoded)
+        for feed in list(self._feeds):
+            feed.offer(encoded)
 
 
 def routes(live: Live) -> list[Route]:
@@ -206,8 +180,9 @@ def routes(live: Live) -> list[Route]:
             "GET",
             "/v1/live",
             live.get,
-            "Server-Sent Events: one `beat` a second",
+            "Server-Sent Events: `history` at first, a `beat` a second, the `state` every other",
             {200: "text/event-stream"},
-            security="admin",
+            query=LiveQuery,
+            security="viewer",
         )
     ]

@@ -6,19 +6,42 @@ import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
+import click
 import msgspec
 
 from voketag import events, identifiers
 from voketag.errors import Rejected
 from voketag.events import BatchAccepted, Notice, RootReady, Scan, ScoredScan
+from voketag.printable import visible
 from voketag.redis.following import Seen, follow
 
 Record = dict[str, Any]
 KINDS = ("scans", "scored", "batches", "roots", "notices")
+_OF_SCANS = ("scans", "scored")
+_COLOURS = {
+    "authentic": "green",
+    "suspicious": "yellow",
+    "high_risk": "red",
+    "recalled": "magenta",
+    "not_recognised": "yellow",
+}
 
 
-def streams_of(kinds: Sequence[str], shards: int) -> list[str]:
-    """The streams of these kinds; of every kind where none is named."""
+class NoVerdict(ValueError):
+    """Entries of that kind have no verdict."""
+
+
+def streams_of(kinds: Sequence[str], shards: int, verdicts: Sequence[str] = ()) -> list[str]:
+    """The streams of these kinds; of every kind where none is named.
+
+    A scan has a verdict once it is scored: with `verdicts`, scans are shown as they are scored.
+    Raises NoVerdict where a kind is named that never has one.
+    """
+    if verdicts:
+        without = [kind for kind in kinds if kind not in _OF_SCANS]
+        if without:
+            raise NoVerdict(f"--verdict is about scans; {', '.join(without)} have none.")
+        kinds = ("scored",)
     wanted = kinds or KINDS
     return [name for name in events.all_streams(shards) if name.partition(":")[0] in wanted]
 
@@ -58,6 +81,15 @@ def line_of(record: Record) -> str:
     return f"{at[11:23]:<12} {stream:<12} {' '.join(words)}"
 
 
+def coloured(line: str, record: Record) -> str:
+    """A line of a record with its verdict in colour; the word stands there anyway."""
+    colour = _COLOURS.get(record.get("verdict", ""))
+    if colour is None:
+        return line
+    said = f"verdict={record['verdict']}"
+    return line.replace(said, click.style(said, fg=colour, bold=True), 1)
+
+
 def json_of(record: Record) -> str:
     """A record as one line of JSON."""
     return msgspec.json.encode(record).decode()
@@ -65,7 +97,7 @@ def json_of(record: Record) -> str:
 
 def _word(value: Any) -> str:
     if isinstance(value, list):
-        return ",".join(str(item) for item in value)
+        return visible(",".join(str(item) for item in value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = str(value)

@@ -10,7 +10,8 @@ import asyncpg
 
 from voketag import identifiers
 from voketag.batches.answers import Batch, BatchAnchor
-from voketag.batches.submission import CheckedBatch, Status
+from voketag.batches.listing import Status
+from voketag.batches.submission import CheckedBatch
 from voketag.records.database import Connection
 
 VIEW = """
@@ -174,12 +175,14 @@ async def mark_failed(connection: Connection, batch_id: UUID, error: str) -> Fai
 # -------------------------------------------------------------------- for the API
 
 
-async def view(connection: Connection, factory_id: UUID, batch_id: UUID) -> Batch | None:
-    """A batch of this factory, None where it has no such batch."""
+async def view(connection: Connection, factory_id: UUID | None, batch_id: UUID) -> Batch | None:
+    """A batch of this factory (None: of any), None where it has no such batch."""
     row = await connection.fetchrow(
-        VIEW + "WHERE b.batch_id = $1 AND b.factory_id = $2", batch_id, factory_id
+        VIEW + "WHERE b.batch_id = $1 AND ($2::uuid IS NULL OR b.factory_id = $2)",
+        batch_id,
+        factory_id,
     )
-    return None if row is None else _batch(row)
+    return None if row is None else batch_of(row)
 
 
 async def page(
@@ -208,15 +211,20 @@ async def page(
         "ORDER BY b.created_at DESC, b.batch_id DESC LIMIT $2",
         *values,
     )
-    return [_batch(row) for row in rows]
+    return [batch_of(row) for row in rows]
 
 
-async def recall(connection: Connection, factory_id: UUID, batch_id: UUID, reason: str) -> bool:
-    """Recall a batch; gives whether the factory has it. The first time and reason are kept."""
+async def recall(
+    connection: Connection, factory_id: UUID | None, batch_id: UUID, reason: str
+) -> bool:
+    """Recall a batch of this factory (None: of any); gives whether there is one that was not
+    recalled before. The first time and reason are kept.
+    """
     row = await connection.fetchrow(
-        "UPDATE batches SET recall_reason = coalesce(recall_reason, $3), recalled_at = "
-        "coalesce(recalled_at, date_trunc('milliseconds', clock_timestamp())) "
-        "WHERE batch_id = $1 AND factory_id = $2 RETURNING batch_id",
+        "UPDATE batches SET recall_reason = $3, "
+        "recalled_at = date_trunc('milliseconds', clock_timestamp()) "
+        "WHERE batch_id = $1 AND ($2::uuid IS NULL OR factory_id = $2) AND recalled_at IS NULL "
+        "RETURNING batch_id",
         batch_id,
         factory_id,
         reason,
@@ -230,7 +238,8 @@ async def recalled(connection: Connection) -> list[UUID]:
     return [row["batch_id"] for row in rows]
 
 
-def _batch(row: asyncpg.Record) -> Batch:
+def batch_of(row: asyncpg.Record) -> Batch:
+    """The batch of a row of VIEW."""
     return Batch(
         batch_id=row["batch_id"],
         factory_id=row["factory_id"],

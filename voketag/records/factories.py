@@ -40,6 +40,14 @@ class Factory:
 
 
 @dataclass(frozen=True, slots=True)
+class Revoked:
+    """Whose key was revoked, and whether it was so before."""
+
+    factory_id: UUID
+    before: bool
+
+
+@dataclass(frozen=True, slots=True)
 class KeyOwner:
     """Whose key it is, and whether it may still be used."""
 
@@ -115,17 +123,19 @@ async def add_key(
     return (key_id, key) if row is not None else None
 
 
-async def revoke_key(connection: Connection, key_id: UUID) -> bool:
-    """Make a key unusable from now on; gives whether there is such a key.
+async def revoke_key(connection: Connection, key_id: UUID) -> Revoked | None:
+    """Make a key unusable from now on; None where there is no such key.
 
     One that was revoked before keeps its time.
     """
     row = await connection.fetchrow(
-        "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE key_id = $1 "
-        "RETURNING key_id",
+        "WITH known AS (SELECT key_id, revoked_at FROM api_keys WHERE key_id = $1 FOR UPDATE) "
+        "UPDATE api_keys k SET revoked_at = coalesce(k.revoked_at, now()) FROM known "
+        "WHERE k.key_id = known.key_id "
+        "RETURNING k.factory_id, known.revoked_at IS NOT NULL AS before",
         key_id,
     )
-    return row is not None
+    return None if row is None else Revoked(**row)
 
 
 async def factory_of_key(connection: Connection, key_hash: bytes, now: datetime) -> KeyOwner | None:

@@ -48,13 +48,14 @@ async def serials_of(connection: Connection, product_ids: Sequence[UUID]) -> dic
 
 
 async def proven_product(
-    connection: Connection, factory_id: UUID, product_id: UUID
+    connection: Connection, factory_id: UUID | None, product_id: UUID
 ) -> ProvenProduct | None:
-    """A product of this factory with its batch, None where the factory has no such product."""
+    """A product of this factory (None: of any) with its batch; None where there is no such one."""
     row = await connection.fetchrow(
         "SELECT p.product_id, p.serial, b.batch_id, b.factory_id, b.sku, b.manufactured_at, "
         "b.product_count, b.merkle_root FROM products p JOIN batches b USING (batch_id) "
-        "WHERE p.product_id = $1 AND b.factory_id = $2 AND b.merkle_root IS NOT NULL",
+        "WHERE p.product_id = $1 AND ($2::uuid IS NULL OR b.factory_id = $2) "
+        "AND b.merkle_root IS NOT NULL",
         product_id,
         factory_id,
     )

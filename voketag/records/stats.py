@@ -47,6 +47,7 @@ DAYS = """
     FROM (SELECT $1::date - step AS day FROM generate_series(0, $2::int - 1) AS step) AS days
     LEFT JOIN (
         SELECT * FROM scan_stats_daily WHERE day > $1::date - $2::int AND day <= $1::date
+            AND ($3::uuid IS NULL OR factory_id = $3)
     ) AS kept ON kept.day = days.day
     GROUP BY days.day ORDER BY days.day DESC
 """
@@ -89,9 +90,14 @@ NAMES = """
 """
 
 
-async def daily(connection: Connection, last: date, days: int) -> list[Day]:
-    """The `days` UTC days up to and with `last`, the newest first; those without scans too."""
-    return [Day(**dict(row)) for row in await connection.fetch(DAYS, last, days)]
+async def daily(
+    connection: Connection, last: date, days: int, factory_id: UUID | None = None
+) -> list[Day]:
+    """The `days` UTC days up to and with `last`, the newest first; those without scans too. Of one
+    factory's products where one is given, else of all scans.
+    """
+    rows = await connection.fetch(DAYS, last, days, factory_id)
+    return [Day(**dict(row)) for row in rows]
 
 
 async def differences(connection: Connection, since: date = date.min) -> list[Difference]:

@@ -65,6 +65,13 @@ class ClusterIntake(Intake):
         against the limit, and an address or a device whose primary is away has neither limit nor
         bad tokens. With `found` it is the same scan again, and not counted a second time.
         """
+        return await self._offer(scan, found)
+
+    async def offer_traced(self, scan: Scan, found: Found | None, traceparent: str) -> Outcome:
+        """As `offer`; the entry carries this traceparent beside the event."""
+        return await self._offer(scan, found, traceparent)
+
+    async def _offer(self, scan: Scan, found: Found | None, *carried: str) -> Outcome:
         limit = self._limit if found is None else 0
         claimed_by, known, device = await asyncio.gather(
             self._claim(scan),
@@ -75,7 +82,7 @@ class ClusterIntake(Intake):
             return Used()
         if known[0] and not scan.named:
             return Limited(int(known[0]))
-        return await self._accept(scan, found, _Known(*known, device[1]))
+        return await self._accept(scan, found, _Known(*known, device[1]), *carried)
 
     async def accepted_before(self, scan: Scan) -> Accepted | None:
         """As on one Redis; a scan of another product is not found by its id."""
@@ -83,13 +90,18 @@ class ClusterIntake(Intake):
         return outcome if isinstance(outcome, Accepted) else None
 
     async def _accept(
-        self, scan: Scan, found: Found | None, known: _Known, *, only_before: bool = False
+        self,
+        scan: Scan,
+        found: Found | None,
+        known: _Known,
+        *carried: str,
+        only_before: bool = False,
     ) -> Outcome:
         arguments = self._arguments(scan, found, only_before=only_before)
         shard = events.shard_of(scan.product_id, self._shards)
         own: Arguments = [*arguments[:_OWN_KEYS], intake.replay_key(shard, scan.scan_id)]
         own += arguments[intake.KEYS :]
-        own += (known.wait_ms, known.address_bad_tokens, known.device_bad_tokens)
+        own += (known.wait_ms, known.address_bad_tokens, known.device_bad_tokens, *carried)
         return intake.outcome_of(scan, await self._call(intake.SCRIPT, _OWN_KEYS + 1, own))
 
     async def _claim(self, scan: Scan) -> bytes | None:

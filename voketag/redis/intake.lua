@@ -74,8 +74,14 @@ if reporters > 0 or recalled == 'true' or known[2] or known[3] then
     reporters, recalled, tonumber(known[2] or 0), tonumber(known[3] or 0))
 end
 
-redis.call('XADD', stream, '*', 'v', '1', 'event', event, 'product', product,
-           'history', history, 'tail', tail, 'signals', signals)
+local traceparent = ARGV[14]
+if traceparent then
+  redis.call('XADD', stream, '*', 'v', '1', 'event', event, 'product', product, 'history', history,
+             'tail', tail, 'signals', signals, 'traceparent', traceparent)
+else
+  redis.call('XADD', stream, '*', 'v', '1', 'event', event, 'product', product,
+             'history', history, 'tail', tail, 'signals', signals)
+end
 if counted then redis.call('SET', limit_key, counted, 'PX', 2 * MINUTE_MS) end
 if redis.call('INCR', today_key) == 1 then redis.call('EXPIRE', today_key, COUNTER_TTL_S) end
 if product ~= '' then

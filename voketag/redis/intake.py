@@ -95,12 +95,16 @@ class Intake:
         """
         return outcome_of(scan, await self._scans.call(self._arguments(scan, found)))
 
+    async def offer_traced(self, scan: Scan, found: Found | None, traceparent: str) -> Outcome:
+        """As `offer`; the entry carries this traceparent beside the event."""
+        arguments = [*self._arguments(scan, found), b"", b"", b"", traceparent]
+        return outcome_of(scan, await self._scans.call(arguments))
+
     async def accepted_before(self, scan: Scan) -> Accepted | None:
         """What a scan with a caller's own id was accepted with; None where it was not, as far as
         Redis remembers. Nothing is accepted by this. Raises as `offer` does.
         """
-        arguments = self._arguments(scan, only_before=True)
-        outcome = outcome_of(scan, await self._scans.call(arguments))
+        outcome = outcome_of(scan, await self._scans.call(self._arguments(scan, only_before=True)))
         return outcome if isinstance(outcome, Accepted) else None
 
     def _arguments(

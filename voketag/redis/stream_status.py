@@ -196,12 +196,15 @@ async def read_totals(redis: Redis, streams: Sequence[str], group: str) -> Total
 
 
 async def newest(
-    redis: Redis, streams: Sequence[str], most: int
+    redis: Redis, streams: Sequence[str], most: int, after: Mapping[str, str]
 ) -> dict[str, list[tuple[str, dict[str, bytes]]]]:
-    """The newest entries of each stream, at most `most`, the oldest of them first."""
+    """The newest entries of each stream, at most `most`, the oldest of them first, and of a stream
+    in `after` those alone that came after the entry with that id.
+    """
     async with redis_errors(), redis.pipeline(transaction=False) as pipeline:
         for stream in streams:
-            pipeline.xrevrange(stream, count=most)
+            least = f"({after[stream]}" if stream in after else "-"
+            pipeline.xrevrange(stream, min=least, count=most)
         replies = await pipeline.execute()
     return {
         stream: [

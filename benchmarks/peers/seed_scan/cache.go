@@ -11,7 +11,7 @@ const (
 	productTTL    = 3600 // seconds
 	limitWindow   = time.Minute
 	counterTTL    = 3 * 24 * 3600 // seconds
-	redisPoolSize = 16
+	redisPoolSize = 64            // those who share round trips use three of them
 	redisTimeout  = 2 * time.Second
 )
 
@@ -37,8 +37,13 @@ type cache struct {
 	counts exchange
 }
 
-func newCache(pool *redis.Pool, limit int) *cache {
-	return &cache{pool: pool, limit: limit, looks: exchange{pool: pool}, counts: exchange{pool: pool}}
+func newCache(pool *redis.Pool, limit int, alone bool) *cache {
+	return &cache{
+		pool:   pool,
+		limit:  limit,
+		looks:  exchange{pool: pool, alone: alone},
+		counts: exchange{pool: pool, alone: alone},
+	}
 }
 
 // found is what one round trip before the scan tells.

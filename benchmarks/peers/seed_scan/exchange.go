@@ -7,9 +7,10 @@ import (
 )
 
 // exchange lets requests share round trips to Redis: what comes while one is under way goes into
-// the next.
+// the next. Where they are alone, each request makes its own, on a connection of the pool.
 type exchange struct {
 	pool    *redis.Pool
+	alone   bool
 	mutex   sync.Mutex
 	waiting []*call
 	sending bool
@@ -25,6 +26,10 @@ type call struct {
 // do returns when the replies have been read. An error is that of any call of the same round trip.
 func (e *exchange) do(send func(redis.Conn), receive func(redis.Conn) error) error {
 	c := &call{send, receive, make(chan error, 1)}
+	if e.alone {
+		e.roundTrip([]*call{c})
+		return <-c.done
+	}
 	e.mutex.Lock()
 	e.waiting = append(e.waiting, c)
 	idle := !e.sending

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"log"
 	"net"
@@ -37,18 +38,20 @@ var statements = map[string]string{
 }
 
 func main() {
-	if err := run(); err != nil {
+	alone := flag.Bool("alone", false, "each request makes its own round trips to Redis")
+	flag.Parse()
+	if err := run(*alone); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run() error {
+func run(alone bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	scans, err := open(ctx)
+	scans, err := open(ctx, alone)
 	if err != nil {
 		return err
 	}
@@ -57,7 +60,7 @@ func run() error {
 	return serve(ctx, scans)
 }
 
-func open(ctx context.Context) (*service, error) {
+func open(ctx context.Context, alone bool) (*service, error) {
 	tokens, err := parseKeys(os.Getenv("TOKEN_KEYS"))
 	if err != nil {
 		return nil, err
@@ -80,7 +83,7 @@ func open(ctx context.Context) (*service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	return &service{tokens, newMacs(secret), newEntropy(), newCache(pool, limit), database}, nil
+	return &service{tokens, newMacs(secret), newEntropy(), newCache(pool, limit, alone), database}, nil
 }
 
 func rateLimit() (int, error) {

@@ -9,6 +9,7 @@ import pytest
 
 from tests.anchoring import World, always, open_world
 from tests.servers import eventually
+from voketag import metrics
 from voketag.anchoring.registry import deploy
 from voketag.chain import signing
 from voketag.chain.fees import Fees
@@ -48,6 +49,24 @@ async def test_a_window_gathers_batches_into_one_transaction(world: World) -> No
     await world.check_all_final(*batch_ids)
     assert await world.statuses() == ["final"]
     assert {len((await world.record(batch_id)).path) for batch_id in batch_ids} == {2, 3}
+
+
+async def test_finals_and_their_gas_are_counted_once(world: World) -> None:
+    def counted() -> tuple[float, float]:
+        finals = metrics.REGISTRY.get_sample_value("voketag_anchors_final_total") or 0
+        return finals, metrics.REGISTRY.get_sample_value("voketag_anchor_gas_total") or 0
+
+    world.anchoring = world.process(confirmations=2)
+    await world.batch()
+    before = counted()
+    await world.until("included")
+    assert counted() == before  # it may still vanish
+    await world.rpc("evm_mine")
+    await world.until_quiet()
+    await world.anchoring.advance()
+    gas_used = await world.fetchval("SELECT gas_used FROM anchors")
+    assert isinstance(gas_used, int)
+    assert counted() == (before[0] + 1, before[1] + gas_used)
 
 
 async def test_quiet_means_no_transaction(world: World) -> None:

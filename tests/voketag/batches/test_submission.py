@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voketag.batches import submission
+from voketag.batches import listing, submission
 from voketag.batches.submission import CheckedBatch, NewBatch
 from voketag.errors import InvalidField
 from voketag.printable import PRINTABLE_PATTERN
@@ -165,10 +165,10 @@ def test_other_idempotency_keys_are_refused(value: str) -> None:
 
 
 def test_lists_begin_after_a_time() -> None:
-    assert submission.read_created_after(None) is None
-    assert submission.read_created_after("2026-01-31T08:00:00+02:00") == datetime(
+    assert listing.read_created_after(None) is None
+    assert listing.read_created_after("2026-01-31T08:00:00+02:00") == datetime(
         2026, 1, 31, 6, tzinfo=UTC
     )
     for text in ("12345", "", "2026-01-31T08:00:00 02:00", "0001-01-01T00:00:00+23:00"):
         with pytest.raises(InvalidField, match="%2B"):
-            submission.read_created_after(text)
+            listing.read_created_after(text)

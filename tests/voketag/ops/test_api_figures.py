@@ -17,7 +17,7 @@ from tests.factory_floor import running, store_product, until
 from tests.servers import Servers
 from voketag import events, identifiers, topology
 from voketag.consumer import Consumer
-from voketag.records import reports, stats
+from voketag.records import product_pages, reports, stats
 from voketag.redis.connection import Command
 
 
@@ -264,15 +264,23 @@ async def test_no_statement_of_ops_reads_the_scans_or_walks_a_large_table(admin:
         )
         await connection.execute("ANALYZE")
         plans = [
-            await connection.fetch(f"EXPLAIN {stats.DAYS}", datetime.now(UTC).date(), 30),
+            await connection.fetch(f"EXPLAIN {stats.DAYS}", datetime.now(UTC).date(), 30, None),
+            await connection.fetch(f"EXPLAIN {product_pages.FOUND}", identifiers.new_id()),
             await connection.fetch(f"EXPLAIN {stats.NAMES}", [identifiers.new_id()] * 10),
+            *[
+                await connection.fetch(f"EXPLAIN {statement}", *values)
+                for statement, values in (
+                    reports.list_query(100, None, None, None),
+                    reports.list_query(100, "new", None, None),
+                    reports.list_query(100, None, identifiers.new_id(), None),
+                )
+            ],
             await connection.fetch(
-                f"EXPLAIN {reports.OF_STATUS}", UUID(int=(1 << 128) - 1), 100, "new"
+                f"EXPLAIN {reports.CHANGED}", datetime.now(UTC), UUID(int=0), 500
             ),
-            await connection.fetch(f"EXPLAIN {reports.ALL}", UUID(int=(1 << 128) - 1), 100),
         ]
     for plan in plans:
         text = "\n".join(row[0] for row in plan)
         assert "scan_events" not in text, text
-        for table in ("scan_stats_daily", "fraud_reports", "products"):
+        for table in ("scan_stats_daily", "fraud_reports", f"products_{datetime.now(UTC):%Y_%m}"):
             assert not re.search(f"Seq Scan on {table}", text), text

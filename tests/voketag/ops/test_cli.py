@@ -16,6 +16,8 @@ import asyncpg
 import pytest
 
 from tests.command import COMMAND, environment, voketag
+from tests.servers import eventually
+from tests.terminal import terminal
 from voketag import events, identifiers, keys
 from voketag.events import (
     Assessment,
@@ -39,14 +41,22 @@ LINE_TIMEOUT_S = 20.0
 async def test_help_names_every_command(tmp_path: Path) -> None:
     found = await voketag("--help", environ=environment(tmp_path))
     assert found.status == 0
-    for command in ("run", "demo", "migrate", "factory", "verify", "tail", "dead"):
+    for command in ("run", "demo", "migrate", "factory", "operator"):
+        assert f"\n  {command} " in found.out
+    for command in ("verify", "tail", "streams", "dead"):
         assert f"\n  {command} " in found.out
     assert (await voketag("--version", environ=environment(tmp_path))).status == 0
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("migrate",), ("tail",), ("dead", "list"), ("factory", "create", "Acme", "a@example.com")],
+    [
+        ("migrate",),
+        ("tail",),
+        ("streams",),
+        ("dead", "list"),
+        ("factory", "create", "Acme", "a@example.com"),
+    ],
 )
 async def test_without_anything_to_talk_to(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     found = await voketag(*arguments, environ=environment(tmp_path / "nothing"))
@@ -196,6 +206,28 @@ async def test_tail_shows_the_kinds_and_verdicts_asked_for(
     found = await voketag(*tail, "--verdict", "high_risk", environ=environ)
     verdicts = [json.loads(line)["verdict"] for line in found.out.splitlines()]
     assert verdicts == ["high_risk", "high_risk"]
+    for named in (("scans",), ("scored", "scans")):
+        again = await voketag(*tail, *named, "--verdict", "high_risk", environ=environ)
+        assert again.out == found.out
+    refused = await voketag(*tail, "scans", "roots", "--verdict", "high_risk", environ=environ)
+    assert (refused.status, "roots have none" in refused.err) == (2, True)
+
+
+async def test_tail_on_a_terminal_says_what_it_follows_and_has_colours(
+    tmp_path: Path, redis_url: str, streams: Streams
+) -> None:
+    await streams.publish(events.scored(0), events.encode(scored("high_risk")))
+    environ = environment(tmp_path, {"VOKETAG_REDIS_URL": redis_url})
+    environ.pop("NO_COLOR", None)
+    words = ("tail", "scans", "--verdict", "high_risk", "--from-start", "--count", "1")
+    async with terminal(*words, environ=environ) as shown:
+        assert await shown.ended() == 0
+        await eventually(lambda: "verdict=high_risk\x1b[0m" in shown.output)
+        assert "Following scored:{0}, scored:{1}; Ctrl-C ends." in shown.output
+    async with terminal(*words, environ=environ | {"NO_COLOR": "1"}) as shown:
+        assert await shown.ended() == 0
+        await eventually(lambda: "verdict=high_risk" in shown.output)
+        assert "\x1b" not in shown.output
 
 
 async def test_tail_shows_what_it_cannot_read(

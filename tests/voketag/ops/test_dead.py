@@ -12,6 +12,8 @@ import msgspec
 import pytest
 
 from tests.command import Finished, environment, voketag
+from tests.servers import eventually
+from tests.terminal import CTRL_C, terminal
 from voketag import events, identifiers
 from voketag.events import BatchAccepted
 from voketag.redis.streams import Entry, Streams
@@ -157,6 +159,45 @@ async def test_it_asks_first(world: World) -> None:
     assert agreed.status == 0
     assert await world.dead() == []
     assert [row["action"] for row in await world.audit()] == ["drop"]
+
+
+@pytest.mark.parametrize(("keys", "status"), [(CTRL_C, 130), (b"no\r", 1), (b"\x04", 1)])
+async def test_who_is_asked_can_leave(world: World, keys: bytes, status: int) -> None:
+    await world.bury(batch())
+    async with terminal("dead", "drop", STREAM, "--all", environ=world.environ) as shown:
+        await eventually(lambda: f"Drop 1 entry of {STREAM}? [y/N]" in shown.output)
+        shown.type(keys)
+        assert await shown.ended() == status
+    assert len(await world.dead()) == 1
+    assert await world.audit() == []
+
+
+async def test_nobody_is_there_to_be_asked(world: World) -> None:
+    await world.bury(batch())
+    found = await world.run("drop", STREAM, "--all", stdin=b"")
+    assert (found.status, len(await world.dead())) == (1, 1)
+    assert "--yes does it without asking" in found.out
+
+
+async def test_list_and_show_as_json(world: World) -> None:
+    ids = [await world.bury(batch()) for _ in range(3)]
+    listed = await world.run("list", "--count", "2", "--json")
+    letters = [msgspec.json.decode(line) for line in listed.out.splitlines()]
+    assert [letter["entry_id"] for letter in letters] == ids[:2]
+    assert {letter["stream"] for letter in letters} == {STREAM}
+    shown = msgspec.json.decode((await world.run("show", STREAM, ids[2], "--json")).out)
+    assert (shown["entry_id"], shown["attempts"]) == (ids[2], "5")
+    assert "batch_id" in shown["fields"]["event"]
+    listed = await world.run("list", "--count", "2")
+    assert "… and 1 younger ones; see --count" in listed.out
+
+
+async def test_what_would_steer_the_terminal_is_written_out(world: World) -> None:
+    entry_id = await world.bury({"v": b"1", "event": b'"\xc2\x9b2J"', "\x1b[2J": b"\x1b[2J"})
+    for arguments in (("list",), ("show", STREAM, entry_id)):
+        found = await world.run(*arguments)
+        assert found.status == 0
+        assert not {"\x1b", "\x9b"} & set(found.out)
 
 
 async def test_all_of_a_stream_and_nothing_else(world: World) -> None:

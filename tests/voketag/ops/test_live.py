@@ -10,12 +10,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.factory_floor import settings_for, store_product
-from voketag import events, identifiers, process
+from voketag import events, identifiers, process, topology
 from voketag.events import Assessment, Location, Product, Reason, Scan, ScoredScan
+from voketag.http import sse
 from voketag.http.server import listening
-from voketag.ops import api, live
+from voketag.ops import api, live, live_scans
 from voketag.process import Wires
 
 
@@ -29,13 +31,35 @@ class Watch:
         """The next event or comment, as text."""
         return (await self.response.content.readuntil(b"\n\n")).decode()
 
-    async def beat(self) -> dict[str, Any]:
-        """The next beat."""
+    async def event(self) -> tuple[str, dict[str, Any]]:
+        """The name of the next event, and what it tells."""
         while True:
             lines = (await self.block()).splitlines()
-            if "event: beat" in lines:
-                data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
-                return dict(json.loads("\n".join(data)))
+            data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+            if data:
+                return lines[0].removeprefix("event: "), json.loads("\n".join(data))
+
+    async def next(self, wanted: str) -> dict[str, Any]:
+        """What the next event of this name tells."""
+        while True:
+            name, told = await self.event()
+            if name == wanted:
+                return told
+
+    async def beat(self) -> dict[str, Any]:
+        """The next beat."""
+        return await self.next("beat")
+
+    async def state(self) -> dict[str, Any]:
+        """The next state."""
+        return await self.next("state")
+
+    async def scans(self, count: int) -> list[dict[str, Any]]:
+        """The scans that are told next, at least so many."""
+        found: list[dict[str, Any]] = []
+        while len(found) < count:
+            found += (await self.beat())["scans"]
+        return found
 
 
 class Ops:
@@ -45,9 +69,9 @@ class Ops:
         self.session = session
         self.wires = wires
 
-    async def watch(self, expected: int = 200) -> Watch:
+    async def watch(self, expected: int = 200, query: str = "") -> Watch:
         headers = {"Authorization": f"Bearer {self.wires.settings.admin_key}"}
-        response = await self.session.get("/v1/live", headers=headers)
+        response = await self.session.get(f"/v1/live?{query}", headers=headers)
         assert response.status == expected
         return Watch(response)
 
@@ -82,14 +106,12 @@ async def ops(redis_url: str, database_url: str) -> AsyncIterator[Ops]:
 
 async def test_a_beat_tells_what_was_scored_since_the_last_one(ops: Ops) -> None:
     product = await store_product(ops.wires)
-    await ops.publish(product, "authentic")  # before anyone watched
     watch = await ops.watch()
     assert watch.response.content_type == "text/event-stream"
     assert watch.response.headers["Cache-Control"] == "no-store"
     assert await watch.block() == "retry: 2000\n\n"
-    first = await watch.beat()
-    assert first["per_second"] == {"accepted": None, "scored": None, "stored": None}
-    assert first["scans"] == []
+    await watch.beat()
+    assert (await watch.beat())["scans"] == []
     one = await ops.publish(product, "suspicious")
     await ops.wires.streams.publish(events.scored(0), {"v": b"1", "event": b"not a scan"})
     await ops.publish(None, "not_recognised")
@@ -99,8 +121,11 @@ async def test_a_beat_tells_what_was_scored_since_the_last_one(ops: Ops) -> None
         beat = await watch.beat()
         verdicts.update(beat["verdicts"])
         scans += beat["scans"]
+        assert beat["looked_at"] == len(beat["scans"])
         assert beat["per_second"]["accepted"] == 0
         assert beat["per_second"]["stored"] == 0
+        assert beat["latency"] is None  # no scan process has said anything
+        assert beat["refusals"] is None
     assert verdicts == {"suspicious": 1, "not_recognised": 1}
     assert scans[0] == {
         "scan_id": str(one.scan.scan_id),
@@ -118,6 +143,56 @@ async def test_a_beat_tells_what_was_scored_since_the_last_one(ops: Ops) -> None
     watch.response.close()
 
 
+async def test_who_comes_is_told_the_last_minutes_first(ops: Ops) -> None:
+    early = await ops.watch()
+    for _ in range(3):
+        await early.beat()
+    watch = await ops.watch()
+    assert (await watch.block()).startswith("retry: ")
+    name, history = await watch.event()
+    assert name == "history"
+    assert len(history["at_s"]) >= 3
+    assert {len(column) for column in history.values()} == {len(history["at_s"])}
+    assert history["scored"][-1] == 0
+    assert history["p99_ms"][-1] is None
+    for each in (early, watch):
+        each.response.close()
+
+
+async def test_the_state_names_what_is_wrong(ops: Ops) -> None:
+    """No process runs here, and one entry of a stream was given up."""
+    await ops.wires.streams.redis.xadd("scans:{0}:dead", {"v": "1"})
+    watch = await ops.watch()
+    state = await watch.state()
+    told = {trouble["text"]: trouble for trouble in state["troubles"]}
+    assert told["1 dead letter"]["link"] == "/dead"
+    assert f"{', '.join(topology.PROCESSES)}: no process is alive" in told
+    assert state["processes"]["scan"] == 0
+    assert {stream["stream"]: stream["dead"] for stream in state["streams"]}["scans:{0}"] == 1
+    assert state["anchoring"]["open"] == []
+    assert state["anchoring"]["last_final"] is None
+    assert state["top_products"] == []
+    watch.response.close()
+
+
+async def test_a_filter_lets_through_what_was_asked_for(ops: Ops) -> None:
+    product = await store_product(ops.wires)
+    risky = await ops.watch(query="verdict=high_risk&country=BR")
+    shoes = await ops.watch(query="text=shoe-42")
+    await risky.beat()
+    await shoes.beat()
+    await ops.publish(product, "authentic")
+    one = await ops.publish(None, "high_risk")
+    found = await risky.scans(1)
+    assert [scan["scan_id"] for scan in found] == [str(one.scan.scan_id)]
+    assert [scan["verdict"] for scan in await shoes.scans(1)] == ["authentic"]
+    for query in ("verdict=fine", "country=br", "text=" + "x" * 101):
+        refused = await ops.watch(422, query=query)
+        assert (await refused.response.json())["code"] == "invalid_parameter"
+    for watch in (risky, shoes):
+        watch.response.close()
+
+
 async def test_no_address_device_or_place_leaves_with_a_beat(ops: Ops) -> None:
     watch = await ops.watch()
     await watch.beat()
@@ -133,12 +208,12 @@ async def test_no_address_device_or_place_leaves_with_a_beat(ops: Ops) -> None:
 async def test_a_flood_is_sampled(ops: Ops) -> None:
     watch = await ops.watch()
     await watch.beat()
-    count = live.SAMPLED_FROM_EACH * 3
+    count = live_scans.SAMPLED_FROM_EACH * 3
     newest = [await ops.publish(None, "not_recognised") for _ in range(count)][-1]
     shown: list[str] = []
     while str(newest.scan.scan_id) not in shown:
         beat = await watch.beat()
-        assert sum(beat["verdicts"].values()) <= live.SAMPLED_FROM_EACH
+        assert sum(beat["verdicts"].values()) <= live_scans.SAMPLED_FROM_EACH
         assert len(beat["scans"]) <= live.SHOWN_SCANS
         shown = [scan["scan_id"] for scan in beat["scans"]]
     watch.response.close()
@@ -155,6 +230,24 @@ async def test_watchers_are_limited_and_share_one_reading(
     assert (await refused.response.json())["code"] == "too_many_watchers"
     for watch in watches:
         watch.response.close()
+
+
+async def test_a_watcher_that_takes_nothing_is_let_go(
+    ops: Ops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many events wait for it and no more, and nobody else waits."""
+    waited: list[int] = []
+
+    async def stalled(_: web.Request, feed: sse.Feed, __: asyncio.Event) -> web.Response:
+        while not feed.closed:
+            waited.append(feed.waiting)
+            await asyncio.sleep(0.05)
+        return web.Response(status=204)
+
+    monkeypatch.setattr(live, "FEED_MAX_EVENTS", 3)
+    monkeypatch.setattr(sse, "stream", stalled)
+    await ops.watch(204)
+    assert max(waited) == 3
 
 
 async def test_f9_watching_ends_when_the_process_stops(redis_url: str, database_url: str) -> None:

@@ -89,6 +89,19 @@ async def test_scans_of_every_shard_are_accepted_and_counted(wires: Wires) -> No
     assert await wires.intake.top(now_ms) == []  # nobody has scored them yet
 
 
+async def test_an_entry_belongs_to_its_trace_and_is_else_what_it_is_without(wires: Wires) -> None:
+    product = a_product(1)
+    traceparent = f"00-{'1' * 32}-{'2' * 16}-01"
+    await accepted(wires, a_scan(product.product_id), Found(product))
+    outcome = await wires.intake.offer_traced(a_scan(product.product_id), None, traceparent)
+    assert isinstance(outcome, Accepted)
+    assert outcome.history.scans == 1
+    entries: Any = await wires.streams.redis.xrange(events.scans(1))
+    plain, traced = (dict(fields) for _, fields in entries)
+    assert list(traced) == [*plain, b"traceparent"]
+    assert traced[b"traceparent"] == traceparent.encode()
+
+
 async def test_f4_the_same_scan_id_gives_the_same_answer_and_counts_once(wires: Wires) -> None:
     for shard in range(SHARDS):
         product = a_product(shard)

@@ -1,0 +1,1 @@
+"""Traces that are made and sent, loaded where a setting asks for them."""
