@@ -42,11 +42,12 @@ async def run(
     environ: Mapping[str, str],
     stdin: bytes | None = None,
     timeout_s: float = TIMEOUT_S,
+    folder: Path = REPOSITORY,
 ) -> Finished:
     """Run a program to its end; one that takes too long is killed, and TimeoutError raised."""
     process = await asyncio.create_subprocess_exec(
         *command,
-        cwd=REPOSITORY,
+        cwd=folder,
         env=dict(environ),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -28,6 +28,7 @@ from voketag.ops import (
     api_session,
     live,
     pages,
+    streams_document,
 )
 from voketag.ops.access import guarded
 from voketag.ops.callers import Callers
@@ -65,6 +66,7 @@ async def opened(wires: Wires) -> AsyncIterator[web.Application]:
         *api_dead.routes(wires),
         *live.routes(watched),
         *pages.routes(),
+        *streams_document.routes(),
     ]
     watched.start()
     try:

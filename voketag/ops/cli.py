@@ -185,3 +185,11 @@ def verify(proof: BinaryIO, rpc_url: str | None, contract: str | None) -> None:
             "from a source that you trust.",
             err=True,
         )
+
+
+@main.command()
+def asyncapi() -> None:
+    """Print the AsyncAPI document of the streams."""
+    from voketag.asyncapi import as_json
+
+    click.echo(as_json().decode(), nl=False)

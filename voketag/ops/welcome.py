@@ -102,7 +102,7 @@ def message(
         f"  scan     {where.scan}   (phones; a QR code opens /r/<token>)",
         f"  factory  {where.factory}   (ERPs)",
         f"  ops      {where.ops}   (the dashboard; it asks for the admin key)",
-        f"  API      {where.scan}/openapi.json, and the same on the others",
+        f"  API      {where.scan}/docs, and the same on the others",
         "",
         f"  admin key         {shown}",
     ]
