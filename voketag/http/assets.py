@@ -24,12 +24,9 @@ _COMPRESSED = ("text/", "application/json", "image/svg+xml")
 
 
 class Asset:
-    """A file as it is answered: read once, compressed once, and sent again only if it changed."""
+    """A file as it is answered: compressed once, and sent again only if it changed."""
 
-    def __init__(self, file: Path, policy: str = POLICY) -> None:
-        body = file.read_bytes()
-        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        kind = kind.replace("application/javascript", "text/javascript")  # RFC 9239
+    def __init__(self, body: bytes, kind: str) -> None:
         self._bodies = {"identity": body}
         if kind.startswith(_COMPRESSED):
             self._bodies["gzip"] = gzip.compress(body, mtime=0)
@@ -43,7 +40,7 @@ class Asset:
             "; charset=utf-8" if "gzip" in self._bodies else ""
         )
         if kind == "text/html":
-            self._headers["Content-Security-Policy"] = policy
+            self._headers["Content-Security-Policy"] = POLICY
         self._tag = tag
 
     async def get(self, request: web.Request) -> web.Response:
@@ -59,11 +56,10 @@ class Asset:
         return web.Response(body=self._bodies[coding], headers=headers)
 
 
-def page(path: str, file: Path, summary: str, policy: str = POLICY) -> Route:
-    """The route of a page of HTML. It says nothing about the system, so it needs no key."""
-    return Route(
-        "GET", path, Asset(file, policy).get, summary, {200: "text/html"}, documented=False
-    )
+def page(path: str, html: str) -> Route:
+    """The route of a page. It says nothing about the system, so it needs no key."""
+    whole = Asset(html.encode(), "text/html")
+    return Route("GET", path, whole.get, "A page", {200: "text/html"}, documented=False)
 
 
 def assets(prefix: str, files: Iterable[Path]) -> list[Route]:
@@ -72,13 +68,20 @@ def assets(prefix: str, files: Iterable[Path]) -> list[Route]:
         Route(
             "GET",
             f"{prefix}{file.name}",
-            Asset(file).get,
+            asset(file).get,
             file.name,
             {200: "*/*"},
             documented=False,
         )
         for file in files
     ]
+
+
+def asset(file: Path) -> Asset:
+    """A file as an asset, of the kind that its name says."""
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    kind = kind.replace("application/javascript", "text/javascript")  # RFC 9239
+    return Asset(file.read_bytes(), kind)
 
 
 def packaged(*parts: str) -> Path:

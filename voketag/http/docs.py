@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from voketag.http.assets import Asset, assets, packaged, page
+from voketag.http.assets import Asset, asset, assets, packaged, page
 from voketag.http.problems import Problem
 from voketag.http.routes import Handler, Route
 
@@ -28,7 +28,7 @@ def routes() -> list[Route]:
         missing = _missing(str(error))
         return [_file("/docs", missing), *(_file(PREFIX + name, missing) for name in VIEWER)]
     return [
-        page("/docs", OWN / "page.html", "The API to read and to try"),
+        page("/docs", (OWN / "page.html").read_text("utf-8")),
         *assets(PREFIX, (OWN / "page.css", OWN / "start.js")),
         *(_file(PREFIX + name, handler) for name, handler in viewer.items()),
     ]
@@ -46,7 +46,7 @@ class Late:
     async def get(self, request: web.Request) -> web.Response:
         """The file."""
         if self._asset is None:
-            self._asset = await asyncio.to_thread(Asset, self._file)
+            self._asset = await asyncio.to_thread(asset, self._file)
         return await self._asset.get(request)
 
 

@@ -1,11 +1,12 @@
 """The pages of ops: HTML, styles and scripts that say nothing about the system by themselves, so
 that they need no key. What they show they ask the API for, in the name of who is signed in.
 
-Every page has the frame of `pages/dead.html`; its script begins with `run` of `pages/page.js`.
+Most pages are `pages/frame.html` with their names; a script begins with `run` of `pages/page.js`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
@@ -16,24 +17,49 @@ from voketag.risk.countries import COUNTRIES
 
 FOLDER = Path(__file__).with_name("pages")
 PREFIX = "/pages/"
-# Where each page is, and its file.
-PAGES = {
-    "/": ("live.html", "The live view"),
-    "/sign-in": ("sign_in.html", "Where a key is exchanged for a session"),
-    "/dead": ("dead.html", "The dead letters"),
-    "/dead/{stream}/{entry_id}": ("dead_letter.html", "A dead letter"),
-    "/batches": ("batches.html", "The batches of every factory"),
-    "/batches/{id}": ("batch.html", "A batch and its way to the chain"),
-    "/products": ("products.html", "Finding a product"),
-    "/products/{id}": ("product.html", "A product, its risk and its scans"),
-    "/reports": ("reports.html", "What people reported"),
-    "/reports/{id}": ("report.html", "A report, and what is decided about it"),
-    "/statistics": ("statistics.html", "The scans of each day"),
-    "/factories": ("factories.html", "The factories"),
-    "/factories/{id}": ("factory.html", "A factory and its keys"),
-    "/operators": ("operators.html", "Who uses these pages"),
-    "/audit": ("audit.html", "Who changed what"),
+
+
+@dataclass(frozen=True)
+class Framed:
+    """A page in the frame: its script, its place in the navigation, its name, its own styles."""
+
+    script: str
+    place: str
+    title: str
+    styles: tuple[str, ...] = ("analyst.css",)
+
+    @property
+    def html(self) -> str:
+        """The page itself."""
+        links = [f'<link rel="stylesheet" href="{PREFIX}{name}">' for name in self.styles]
+        frame = (FOLDER / "frame.html").read_text(encoding="utf-8")
+        return frame.format(
+            title=self.title, place=self.place, script=self.script, styles="\n".join(links)
+        )
+
+
+# What each page is for, by where it is.
+FRAMED = {
+    "/dead": Framed("dead.js", "dead", "Dead letters", ("analyst.css", "dead.css")),
+    "/dead/{stream}/{entry_id}": Framed(
+        "dead_letter.js", "dead", "Dead letter", ("analyst.css", "dead.css")
+    ),
+    "/batches": Framed("batches.js", "batches", "Batches"),
+    "/batches/{id}": Framed("batch.js", "batches", "Batch"),
+    "/products": Framed("products.js", "products", "Products"),
+    "/products/{id}": Framed("product.js", "products", "Product"),
+    "/reports": Framed("reports.js", "reports", "Fraud reports"),
+    "/reports/{id}": Framed("report.js", "reports", "Fraud report"),
+    "/statistics": Framed(
+        "statistics.js", "statistics", "Statistics", ("uPlot.min.css", "analyst.css")
+    ),
+    "/factories": Framed("factories.js", "factories", "Factories"),
+    "/factories/{id}": Framed("factory.js", "factories", "Factory"),
+    "/operators": Framed("operators.js", "operators", "Operators"),
+    "/audit": Framed("audit.js", "audit", "Audit log"),
 }
+UNFRAMED = {"/": "live.html", "/sign-in": "sign_in.html"}
+PAGES = (*UNFRAMED, *FRAMED)
 CENTRES = PREFIX + "countries.json"
 
 
@@ -51,7 +77,8 @@ async def centres(_: web.Request) -> web.Response:
 
 def routes() -> list[Route]:
     """The routes of the pages and of their files."""
-    pages = [page(path, FOLDER / name, summary) for path, (name, summary) in PAGES.items()]
+    own = [page(path, (FOLDER / name).read_text("utf-8")) for path, name in UNFRAMED.items()]
+    framed = [page(path, one.html) for path, one in FRAMED.items()]
     answers = {200: dict[str, tuple[float, float]]}
     middles = Route("GET", CENTRES, centres, "Countries", answers, documented=False)
-    return [*pages, *assets(PREFIX, files()), middles]
+    return [*own, *framed, *assets(PREFIX, files()), middles]

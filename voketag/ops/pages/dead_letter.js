@@ -6,6 +6,7 @@ import { notice } from "./badges.js";
 import { actionButtons, askedAction } from "./dead_actions.js";
 import { byId, element, replace } from "./dom.js";
 import { moment } from "./format.js";
+import { crumbs } from "./layout.js";
 import { entitle, may, run, say } from "./page.js";
 
 const KINDS = {
@@ -46,12 +47,8 @@ const MEANINGS = [
 
 run(async (session) => {
   const [, , stream, entryId] = location.pathname.split("/").map(decodeURIComponent);
-  replace(
-    byId("crumbs"),
-    element("li", {}, element("a", { href: "/dead" }, "Dead letters")),
-    element("li", {}, element("a", { href: `/dead?stream=${encodeURIComponent(stream)}` }, stream)),
-    element("li", {}, element("span", { class: "mono", "aria-current": "page" }, entryId)),
-  );
+  const deadOfStream = `/dead?stream=${encodeURIComponent(stream)}`;
+  replace(byId("crumbs"), crumbs(["Dead letters", "/dead"], [stream, deadOfStream], [entryId]));
   let letter;
   try {
     letter = await get(path`/v1/dead/${stream}/${entryId}`);
