@@ -91,9 +91,9 @@ async def test_every_operation_is_shown_and_one_is_tried(
 async def authorise(page: Page, key: str) -> None:
     await page.get_by_role("button", name="Authorize").first.click()
     dialogue = page.locator(".modal-ux")
-    await dialogue.locator("input").fill(key)
-    await dialogue.locator("button.authorize").click()
-    await dialogue.locator("button.btn-done").click()
+    await dialogue.locator("#auth-bearer-value").fill(key)
+    await dialogue.locator("button.authorize").first.click()
+    await dialogue.locator("button.btn-done").first.click()
 
 
 async def execute(page: Page, operation: str) -> str:
