@@ -18,10 +18,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import aiohttp
+import msgspec
 
 from chaos.ledger import Ledger
 from voketag import identifiers
-from voketag.ops.clients import USER_AGENT, Urls
+from voketag.batches.answers import BatchReceipt
+from voketag.client.transport import Call
+from voketag.ops.clients import USER_AGENT, Clients, Urls
 
 TIMEOUT_S = 8.0
 RETRY_MIN_S = 0.05
@@ -188,6 +191,20 @@ class Load:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self.refusals[_name(error)] += 1
         return None
+
+
+async def stock(api: Clients, count: int, timeout_s: float) -> tuple[str, list[str]]:
+    """The key of a new factory, and the tokens of so many products of its.
+
+    Their batch has no Idempotency-Key: by theirs the audit knows the batches of the load.
+    """
+    made = await api.ops.create_factory("Chaos", "chaos@factory.example")
+    factory = api.factory(made.api_key)
+    body = msgspec.json.encode({"product_count": count, "sku": "SHOE-42", "name": "Shoe"})
+    answer = await factory.ask(Call("POST", "/v1/batches", repeatable=False, body=body))
+    batch_id = answer.as_a(BatchReceipt).batch_id
+    await factory.wait_for(batch_id, "processing", timeout_s=timeout_s)
+    return made.api_key, [product.token async for product in factory.products(batch_id)]
 
 
 def opened_session() -> aiohttp.ClientSession:

@@ -18,7 +18,7 @@ from chaos.audit import audit
 from chaos.faults import Fault, Faults, inflict
 from chaos.findings import Audit
 from chaos.ledger import Ledger
-from chaos.load import Load, opened_session
+from chaos.load import Load, opened_session, stock
 from chaos.system import System, started
 from chaos.table import Recovery, Told
 from voketag.client import ApiError
@@ -75,12 +75,8 @@ async def run(order: Order, home: Path, say: Callable[[str], None]) -> tuple[Tol
 
 async def _load(order: Order, system: System, ledger: Ledger, session: Any) -> Load:
     api = system.api
-    made = await api.ops.create_factory("Chaos", "chaos@factory.example")
-    factory = api.factory(made.api_key)
-    batch = await factory.create_batch(product_count=PRODUCTS, sku="SHOE-42", name="Shoe")
-    await factory.wait_for(batch.batch_id, "processing", timeout_s=RECOVERY_TIMEOUT_S)
-    tokens = [product.token async for product in factory.products(batch.batch_id)]
-    return Load(api.where, made.api_key, tokens, ledger, random.Random(order.seed), session)
+    key, tokens = await stock(api, PRODUCTS, RECOVERY_TIMEOUT_S)
+    return Load(api.where, key, tokens, ledger, random.Random(order.seed), session)
 
 
 async def _break(order: Order, system: System, load: Load, say: Callable[[str], None]) -> Told:

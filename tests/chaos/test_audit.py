@@ -15,9 +15,8 @@ from redis.asyncio import Redis
 from chaos.audit import audit
 from chaos.findings import Audit
 from chaos.ledger import Ledger
-from chaos.load import Load, opened_session
+from chaos.load import Load, opened_session, stock
 from chaos.system import System, started
-from tests.flow import join, push
 from tests.servers import eventually
 from voketag import events
 from voketag.events import DEAD_SUFFIX
@@ -33,9 +32,7 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
 
 async def loaded(system: System, ledger: Ledger) -> None:
     """A small load, accepted and stored to the end."""
-    key = await join(system.api)
-    _, products = await push(system.api.factory(key), 2)
-    tokens = [product.token for product in products]
+    key, tokens = await stock(system.api, 2, 20)
     async with opened_session() as session:
         load = Load(system.api.where, key, tokens, ledger, random.Random(1), session)
         await asyncio.gather(*(load.scan_once() for _ in range(SCANS)), load.push_once())

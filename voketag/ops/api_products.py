@@ -16,6 +16,7 @@ from voketag.http.routes import Route, json_response
 from voketag.ops import product_answers as answers
 from voketag.ops.access import actor_of
 from voketag.ops.product_answers import Product, ProductQuery, ProductsFound, ScanPage, ScanQuery
+from voketag.printable import is_printable
 from voketag.process import Wires
 from voketag.proofs import Proof
 from voketag.records import known_products, product_pages, reports
@@ -52,7 +53,7 @@ class Products:
         async with self._wires.database.connection() as connection:
             if product_id is not None:
                 found = await product_pages.find(connection, product_id)
-            elif query.batch_id is not None:
+            elif query.batch_id is not None and is_printable(text):  # as each serial is
                 found = await product_pages.find_serial(connection, query.batch_id, text)
         return json_response(ProductsFound(() if found is None else (answers.in_short(found),)))
 

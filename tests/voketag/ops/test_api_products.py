@@ -136,6 +136,7 @@ async def test_a_serial_is_found_in_its_batch(
         assert (one["product_id"], one["serial"]) == (product_id, serial)
         other = derived if batch_id == given else given
         assert await found(admin, f"q={serial}&batch_id={other}") == []
+        assert await found(admin, f"q={serial}%00&batch_id={batch_id}") == []
     assert await found(admin, f"q=b-2&batch_id={given}") == []
     assert await found(admin, f"q=B-2&batch_id={UNKNOWN}") == []
 
