@@ -105,8 +105,8 @@ async def test_the_document_describes_every_route_and_its_answers(caller: Caller
     }
     assert document["paths"]["/things"]["get"]["parameters"][0]["name"] == "limit"
     deleting = document["paths"]["/keys/{id}"]["delete"]
-    assert deleting["security"] == [{"admin": []}]
-    assert {"204", "401", "404", "429", "503"} == set(deleting["responses"])
+    assert deleting["security"] == [{"key": ["admin"]}, {"session": ["admin"]}]
+    assert {"204", "401", "403", "404", "429", "503"} == set(deleting["responses"])
     operations = [item for path in document["paths"].values() for item in path.values()]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
 
