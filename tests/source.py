@@ -10,7 +10,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 PACKAGES = ("voketag", "consumers", "producers")
 # What looks at the system from outside: it may import all of it, and nothing imports it.
-OUTSIDE = ("chaos", "soak", "benchmarks")
+OUTSIDE = ("chaos", "soak", "benchmarks", "screenshots")
 
 
 @cache
