@@ -65,7 +65,7 @@ async def test_requests_are_counted_by_route_and_not_by_path(caller: Caller) -> 
 
 
 def test_snapshots_of_other_processes_are_served_with_their_names() -> None:
-    metrics.BURIED.labels("scans:{0}", "score").inc()
+    metrics.BURIED.labels("a stream of this test", "score").inc()
     left = {("score", "b1"): metrics.snapshot(), ("score", "b2"): metrics.snapshot()}
     text = metrics.exposition_of_all(left).decode()
     families = list(text_string_to_metric_families(text))
@@ -75,7 +75,8 @@ def test_snapshots_of_other_processes_are_served_with_their_names() -> None:
         sample.labels["boot"]
         for family in families
         for sample in family.samples
-        if sample.name == "voketag_entries_buried_total" and sample.labels["group"] == "score"
+        if sample.name == "voketag_entries_buried_total"
+        and (sample.labels["stream"], sample.labels["group"]) == ("a stream of this test", "score")
     ]
     assert sorted(buried) == ["b1", "b2"]
 
