@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from operator import attrgetter
 from uuid import UUID
 
 import msgspec
@@ -22,7 +23,7 @@ from voketag.batches.answers import Batch, BatchPage, BatchReceipt
 from voketag.batches.examples import NEW_BATCHES
 from voketag.batches.listing import ListQuery, read_created_after
 from voketag.batches.submission import CheckedBatch, NewBatch, NewBatchBody, Recall
-from voketag.cursors import cursor_after, read_cursor
+from voketag.cursors import page_of, read_cursor
 from voketag.errors import Conflict, InvalidField, Unavailable
 from voketag.events import BatchAccepted
 from voketag.http.problems import Problem, not_found
@@ -252,10 +253,8 @@ async def list_batches(wires: Wires, request: Request) -> Response:
             after=after,
             limit=query.limit + 1,  # one more, to know whether there is a next page
         )
-    shown = tuple(found[: query.limit])
-    more = len(found) > len(shown)
-    next_cursor = cursor_after(shown[-1].batch_id) if more else None
-    return json_response(BatchPage(shown, next_cursor))
+    shown, next_cursor = page_of(found, query.limit, attrgetter("batch_id"))
+    return json_response(BatchPage(tuple(shown), next_cursor))
 
 
 # ---------------------------------------------------------------------- recalling

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import base64
 import contextlib
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from voketag import identifiers
 from voketag.errors import InvalidField
 
+Item = TypeVar("Item")
+
 
 def cursor_after(identifier: UUID) -> str:
     """The cursor of the page that follows the item with this UUIDv7."""
     return _encoded(identifier.bytes)
+
+
+def page_of(
+    found: Sequence[Item], limit: int, id_of: Callable[[Item], UUID]
+) -> tuple[Sequence[Item], str | None]:
+    """The page that items make, of which one more than `limit` was looked for: the items shown, and
+    the cursor of the page after them, None where this is the last.
+    """
+    shown = found[:limit]
+    return shown, cursor_after(id_of(shown[-1])) if len(found) > limit else None
 
 
 def read_cursor(cursor: str | None) -> UUID | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from operator import attrgetter
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from voketag.cursors import cursor_after, read_cursor
+from voketag.cursors import page_of, read_cursor
 from voketag.http.requests import read_query
 from voketag.http.routes import Route, json_response
 from voketag.process import Wires
@@ -68,9 +69,10 @@ def routes(wires: Wires) -> list[Route]:
                 actor=query.actor,
                 action=query.action,
             )
-        shown = tuple(msgspec.convert(asdict(one), AuditEntry) for one in found[: query.limit])
-        cursor = cursor_after(shown[-1].audit_id) if len(found) > query.limit else None
-        return json_response(AuditPage(shown, cursor))
+        shown, cursor = page_of(found, query.limit, attrgetter("audit_id"))
+        return json_response(
+            AuditPage(tuple(msgspec.convert(asdict(one), AuditEntry) for one in shown), cursor)
+        )
 
     return [
         Route(

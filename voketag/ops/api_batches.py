@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,7 +13,7 @@ from voketag.batches import submission
 from voketag.batches.answers import Batch, NamedBatch, NamedBatchPage
 from voketag.batches.listing import NamedListQuery, read_created_after
 from voketag.batches.submission import Recall
-from voketag.cursors import cursor_after, read_cursor
+from voketag.cursors import page_of, read_cursor
 from voketag.http.problems import not_found
 from voketag.http.requests import path_id, read_body, read_query
 from voketag.http.routes import Route, json_response
@@ -49,9 +50,8 @@ class Batches:
                 after=after,
                 limit=query.limit + 1,
             )
-        shown = tuple(found[: query.limit])
-        cursor = cursor_after(shown[-1].batch_id) if len(found) > query.limit else None
-        return json_response(NamedBatchPage(shown, cursor))
+        shown, cursor = page_of(found, query.limit, attrgetter("batch_id"))
+        return json_response(NamedBatchPage(tuple(shown), cursor))
 
     async def get(self, request: web.Request) -> web.Response:
         """One batch."""

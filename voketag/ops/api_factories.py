@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from voketag.administration import (
     NewFactoryAnswer,
     NewKeyAnswer,
 )
-from voketag.cursors import cursor_after, read_cursor
+from voketag.cursors import page_of, read_cursor
 from voketag.errors import Conflict, InvalidField
 from voketag.http.problems import Problem, not_found
 from voketag.http.requests import path_id, read_body, read_query
@@ -112,8 +113,7 @@ class Factories:
         after = read_cursor(query.cursor)
         async with self._wires.database.connection() as connection:
             found = await factories.list_factories(connection, limit=query.limit + 1, after=after)
-        shown = found[: query.limit]
-        cursor = cursor_after(shown[-1].factory_id) if len(found) > query.limit else None
+        shown, cursor = page_of(found, query.limit, attrgetter("factory_id"))
         return json_response(FactoryPage(tuple(_shown(one, request) for one in shown), cursor))
 
     async def get(self, request: web.Request) -> web.Response:

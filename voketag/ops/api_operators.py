@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from voketag.cursors import cursor_after, read_cursor
+from voketag.cursors import page_of, read_cursor
 from voketag.errors import Conflict
 from voketag.http.problems import Problem, not_found
 from voketag.http.requests import path_id, read_body, read_query
@@ -101,9 +102,10 @@ class Operators:
         after = read_cursor(query.cursor)
         async with self._wires.database.connection() as connection:
             found = await operators.list_operators(connection, limit=query.limit + 1, after=after)
-        shown = tuple(msgspec.convert(asdict(one), Operator) for one in found[: query.limit])
-        cursor = cursor_after(shown[-1].operator_id) if len(found) > query.limit else None
-        return json_response(OperatorPage(shown, cursor))
+        shown, cursor = page_of(found, query.limit, attrgetter("operator_id"))
+        return json_response(
+            OperatorPage(tuple(msgspec.convert(asdict(one), Operator) for one in shown), cursor)
+        )
 
     async def revoke(self, request: web.Request) -> web.Response:
         """Make an operator's key and sessions unusable from now on."""

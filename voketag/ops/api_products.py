@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from aiohttp import web
 
 from voketag import events, proving
-from voketag.cursors import cursor_after, read_cursor
+from voketag.cursors import page_of, read_cursor
 from voketag.errors import InvalidField, Unavailable
 from voketag.http.problems import not_found
 from voketag.http.requests import path_id, read_query
@@ -92,9 +93,8 @@ class Products:
         found = await self._wires.reads.first(ask)
         if not found and after is None:
             await self._expect(product_id)
-        shown = tuple(map(answers.scan, found[: query.limit]))
-        cursor = cursor_after(shown[-1].scan_id) if len(found) > query.limit else None
-        return json_response(ScanPage(shown, cursor))
+        shown, cursor = page_of(found, query.limit, attrgetter("scan_id"))
+        return json_response(ScanPage(tuple(map(answers.scan, shown)), cursor))
 
     async def proof(self, request: web.Request) -> web.Response:
         """The proof bundle of a product."""

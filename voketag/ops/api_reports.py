@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from voketag import standing
-from voketag.cursors import cursor_after, read_cursor
+from voketag.cursors import page_of, read_cursor
 from voketag.errors import InvalidField
 from voketag.http.problems import not_found
 from voketag.http.requests import path_id, read_body, read_query
@@ -82,8 +83,7 @@ class Reports:
                 product_id=query.product_id,
                 after=after,
             )
-        shown = found[: query.limit]
-        cursor = cursor_after(shown[-1].report_id) if len(found) > query.limit else None
+        shown, cursor = page_of(found, query.limit, attrgetter("report_id"))
         return json_response(ReportPage(tuple(shown), cursor))
 
     async def get(self, request: web.Request) -> web.Response:
