@@ -23,6 +23,7 @@ from voketag.chain import signing
 from voketag.chain.client import Chain
 from voketag.chain.signing import Sender
 from voketag.errors import SettingsError, Unavailable
+from voketag.records.anchors import open_anchors
 
 STEPS, LONGEST_S = 60, 15.0
 RATE = 0.08  # of calls that are spoilt
@@ -128,7 +129,25 @@ class Soak:
                 progress = await self.world.anchoring.advance()
                 if not progress.open_anchors and not progress.waiting_roots:
                     return
-        raise AssertionError(await self.world.statuses())
+        raise AssertionError(await self.what_is_open())
+
+    async def what_is_open(self) -> str:
+        """Our open anchors beside what the chain counts and has in its pool."""
+        async with self.world.database.connection() as connection:
+            anchors = await open_anchors(connection, await self.world.number("eth_chainId"))
+        lines = [
+            f"{anchor.nonce} {anchor.status}, offers {len(anchor.transactions)}, the last "
+            f"0x{last.tx_hash.hex()}: cap {last.cap}, signed {last.signed_age_s:.1f} s ago, "
+            f"sent {last.sent_age_s}, {last.error}"
+            for anchor in anchors
+            for last in anchor.transactions[-1:]
+        ]
+        for sender in {"0x" + anchor.sender.hex() for anchor in anchors}:
+            for block in ("latest", "pending"):
+                count = await self.world.number("eth_getTransactionCount", sender, block)
+                lines.append(f"{sender} has {count} {block}")
+        lines.append(f"pool: {await self.world.rpc('txpool_inspect')}")
+        return "\n".join(lines)
 
 
 @pytest.mark.parametrize("kind", ["development", "public"])
