@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
@@ -21,6 +21,10 @@ PHONE: dict[str, Any] = {
     "has_touch": True,
 }
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+SCHEMES: Mapping[Literal["light", "dark"], tuple[str, ...]] = {
+    "light": (),
+    "dark": ("color-contrast", "link-in-text-block"),  # axe-core's rules of colours
+}
 
 
 @contextlib.asynccontextmanager
@@ -44,11 +48,23 @@ async def chromium(**launched: Any) -> AsyncIterator[Browser]:
             await browser.close()
 
 
-async def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong for people who do not see or use a page as most do (WCAG)."""
-    await page.evaluate(packaged("axe-core", "axe.min.js").read_text(encoding="utf-8"))
-    found = await page.evaluate("axe.run()")
+async def violations(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds wrong for people who do not see or use a page as most do (WCAG), by these
+    of its rules or by all.
+    """
+    if await page.evaluate("typeof axe") == "undefined":
+        await page.evaluate(packaged("axe-core", "axe.min.js").read_text(encoding="utf-8"))
+    found = await page.evaluate("(rules) => axe.run(rules ? {runOnly: rules} : {})", rules or None)
     return [
         f"{one['id']}: {one['help']}: {[node['html'] for node in one['nodes']]}"
         for one in found["violations"]
     ]
+
+
+async def violations_in_both_schemes(page: Page) -> list[str]:
+    """The same in the light and in the dark, between which nothing differs but colours."""
+    found = []
+    for scheme, rules in SCHEMES.items():
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found += [f"{scheme}: {one}" for one in await violations(page, *rules)]
+    return found

@@ -18,7 +18,7 @@ from voketag import process
 from voketag.http.server import listening
 
 CONFIG = Path(__file__).parents[1] / "schemathesis.toml"
-EXAMPLES = 40
+EXAMPLES = 15
 TIMEOUT_S = 240
 
 

@@ -47,12 +47,14 @@ class Others:
         self._before_s = _used_s()
 
     def percent(self) -> float:
-        """Of all cores, up to now. Ours is what we and the processes that we have ended used."""
+        """Of all cores, up to now. Ours is what we and the processes that we have ended used. The
+        clocks of processors tick in hundredths of a second, so of an instant it says little.
+        """
         all_s, ours_s = (
             now - before for now, before in zip(_used_s(), self._before_s, strict=True)
         )
         whole_s = (time.monotonic() - self._begun_s) * (os.cpu_count() or 1)
-        return max(0.0, 100 * (all_s - ours_s) / whole_s)
+        return min(100.0, max(0.0, 100 * (all_s - ours_s) / whole_s))
 
 
 def _used_s() -> tuple[float, float]:

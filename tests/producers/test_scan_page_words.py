@@ -12,7 +12,7 @@ from playwright.async_api import Page
 
 from producers.page_answers import result_slots
 from producers.page_words import LANGUAGES, read_words
-from tests.browser import DESKTOP, PHONE, chromium, violations
+from tests.browser import DESKTOP, PHONE, SCHEMES, chromium, violations
 from tests.factory_floor import store_product, token_of
 from tests.servers import Servers
 from tests.test_pages import HOSTILE
@@ -85,10 +85,10 @@ async def test_a_verdict_for_everybody(place: Place, verdict: str) -> None:
                 await page.locator("#report-details").evaluate("(one) => { one.open = true }")
             for size in (PHONE, DESKTOP):
                 await page.set_viewport_size(size["viewport"])
-                for scheme in ("light", "dark"):
+                for scheme, rules in SCHEMES.items():
                     await page.emulate_media(color_scheme=scheme)
                     await settled(page)
-                    assert await violations(page) == [], (language, scheme)
+                    assert await violations(page, *rules) == [], (language, scheme)
                 assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert faults == []
 

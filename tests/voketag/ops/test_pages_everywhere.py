@@ -4,20 +4,18 @@ and use it with, and whatever stands in a name is shown as text.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
 
 from tests.administration import operator
 from tests.analysis import Goods, copied, goods_on
-from tests.browser import DESKTOP, PHONE, chromium, violations
+from tests.browser import DESKTOP, PHONE, chromium, violations_in_both_schemes
 from tests.desks import Desk, desk
 from tests.factory_floor import token_of
 from tests.test_pages import HOSTILE
 from voketag import identifiers
-
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 async def paths_of(goods: Goods) -> list[str]:
@@ -56,17 +54,8 @@ async def test_everybody_can_use_every_page(
             for path in paths:
                 page = await at.open(path)
                 assert await fits(page), path
-                assert await in_both_schemes(page) == [], path
+                assert await violations_in_both_schemes(page) == [], path
             await dialogs(at, goods)
-
-
-async def in_both_schemes(page: Page) -> list[str]:
-    """What axe-core finds wrong in the light and in the dark."""
-    found = []
-    for scheme in SCHEMES:
-        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found += await violations(page)
-    return found
 
 
 async def dialogs(at: Desk, goods: Goods) -> None:
@@ -80,7 +69,7 @@ async def dialogs(at: Desk, goods: Goods) -> None:
         page = await at.open(path)
         await page.get_by_role("button", name=button).click()
         await expect(page.get_by_role("dialog")).to_be_visible()
-        assert await in_both_schemes(page) == [], button
+        assert await violations_in_both_schemes(page) == [], button
         await page.get_by_role("button", name="Cancel").click()
         await expect(page.get_by_role("dialog")).to_have_count(0)
 
