@@ -1,6 +1,7 @@
 # Everything runs from .venv and node_modules, made here from the locks; nothing is global.
 PYTHON ?= python3
-WORKERS ?= auto
+# One more than there are processors: tests wait for servers two fifths of their time.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip --disable-pip-version-check install -q
