@@ -62,6 +62,12 @@ Told = TypeVar("Told")
 Command = tuple[str | bytes | int | float, ...]
 
 
+def pack(words: Command) -> bytes:
+    """One command as it goes over the wire."""
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # the stub means one word
+    return packed
+
+
 class _Packing:
     """Packs commands with hiredis: redis-py's own packing is Python, and takes a microsecond a
     word, of which each scan has a hundred.
@@ -72,7 +78,7 @@ class _Packing:
         name = args[0]
         if " " in name if isinstance(name, str) else b" " in name:
             args = (*name.split(), *args[1:])
-        return [hiredis.pack_command(args)]
+        return [pack(args)]
 
     def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
         """Several commands as bytes."""

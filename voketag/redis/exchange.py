@@ -15,7 +15,7 @@ import hiredis
 from redis.asyncio import Connection
 from redis.exceptions import ConnectionError, TimeoutError
 
-from voketag.redis.connection import COMMAND_TIMEOUT_S, Command, reply_error
+from voketag.redis.connection import COMMAND_TIMEOUT_S, reply_error
 
 # What is called with the replies of a pipeline, an error in place of each that failed, or with the
 # one error that befell the connection meanwhile.
@@ -46,12 +46,11 @@ class Exchange(asyncio.Protocol):
         """Whether more can be sent."""
         return self._error is None and not self._transport.is_closing()
 
-    def send(self, commands: Sequence[Command], tell: Replies) -> None:
-        """Send a pipeline; `tell` is called once, and not before this returns."""
+    def send(self, commands: Sequence[bytes], tell: Replies) -> None:
+        """Send packed commands; `tell` is called once, and not before this returns."""
         timer = asyncio.get_running_loop().call_later(COMMAND_TIMEOUT_S, self._give_up)
         self._sent.append((len(commands), tell, timer))
-        packed = [hiredis.pack_command(words) for words in commands]  # type: ignore[arg-type]  # the stub means one word
-        self._transport.write(b"".join(packed))
+        self._transport.write(b"".join(commands))
 
     def close(self) -> None:
         """End the connection."""

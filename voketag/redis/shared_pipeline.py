@@ -2,8 +2,9 @@
 
 Each caller gets its own reply, or its own error. What is held is bounded: a pipeline by count and
 by bytes, so that none blocks the event loop or Redis for long, and what waits by count, so that a
-Redis that stalls does not fill this process instead. One pipeline is under way at a time: two would
-be half as large, and an fsync costs a server as much as several scans do.
+Redis that stalls does not fill this process instead. While many calls are under way the next ones
+wait for each other: two pipelines would be half as large, and an fsync costs a server as much as
+several scans do. While few are, a call goes at once, and finds Redis with nothing else to wait for.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from voketag.errors import Overloaded, Unavailable
-from voketag.redis.connection import Command, means_wait, redis_errors
+from voketag.redis.connection import means_wait, pack, redis_errors
 from voketag.redis.exchange import Exchange
 
+MANY_CALLS = 8  # under way; of fewer an fsync each is no burden
 MAX_CALLS = 256
 MAX_BYTES = 1 << 20
 MAX_WAITING = 10_000  # a second's worth of scans
 REPLICAS_WAIT_MS = 1000  # well below the time a command may take
 
 Arguments = list[bytes | str | int]
-_Call = tuple[Arguments, asyncio.Future[Any]]
+_Call = tuple[bytes, asyncio.Future[Any]]  # the packed command, and the reply to come
 
 
 class SharedPipeline:
@@ -41,11 +43,12 @@ class SharedPipeline:
 
     def __init__(self, redis: Redis, script: bytes, key_count: int, replicas: int) -> None:
         self._redis = redis
-        self._script = script
+        self._load = pack(("SCRIPT", "LOAD", script))
         self._head = ("EVALSHA", hashlib.sha1(script, usedforsecurity=False).hexdigest(), key_count)
+        self._wait = pack(("WAIT", replicas, REPLICAS_WAIT_MS))
         self._replicas = replicas
         self._waiting: deque[_Call] = deque()
-        self._under_way = False
+        self._under_way = 0  # calls that were sent and are not answered
         self._flushing = False
         self._exchange: Exchange | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -67,20 +70,24 @@ class SharedPipeline:
             raise Overloaded(f"{MAX_WAITING} calls wait for Redis already")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        self._waiting.append((arguments, future))
+        self._waiting.append((pack((*self._head, *arguments)), future))
         self._idle.clear()
-        if not (self._under_way or self._flushing):  # once all of this turn of the loop have called
+        if self._may_send() and not self._flushing:  # once all of this turn of the loop have called
             self._flushing = True
             loop.call_soon(self._flush)
         return future
 
+    def _may_send(self) -> bool:
+        return self._under_way < MANY_CALLS
+
     def _flush(self) -> None:
         """Send what waits, as far as it may; what arrives meanwhile shares the next pipeline."""
         self._flushing = False
-        if self._under_way:
+        if not self._may_send():
             return
         if not self._waiting:
-            self._idle.set()
+            if not self._under_way:
+                self._idle.set()
         elif self._exchange is not None and self._exchange.open:
             self._send(self._exchange, self._next())
         elif self._connecting is None:
@@ -104,27 +111,27 @@ class SharedPipeline:
         batch: list[_Call] = []
         size = 0
         while self._waiting and len(batch) < MAX_CALLS:
-            size += sum([len(word) for word in self._waiting[0][0] if not isinstance(word, int)])
+            size += len(self._waiting[0][0])
             if batch and size > MAX_BYTES:
                 break
             batch.append(self._waiting.popleft())
         return batch
 
     def _send(self, exchange: Exchange, batch: list[_Call]) -> None:
-        commands: list[Command] = [(*self._head, *arguments) for arguments, _ in batch]
+        commands = [packed for packed, _ in batch]
         if self._unloaded:
-            commands.insert(0, ("SCRIPT", "LOAD", self._script))
+            commands.insert(0, self._load)
         if self._replicas:
-            commands.append(("WAIT", self._replicas, REPLICAS_WAIT_MS))
+            commands.append(self._wait)
         exchange.send(commands, partial(self._answered, batch, self._unloaded))
-        self._under_way = True
+        self._under_way += len(batch)
         self._unloaded = False
 
     def _answered(self, batch: list[_Call], loaded: bool, replies: list[Any] | Exception) -> None:
         """Tell each caller its own reply. What a server without the script has refused it did not
         run: that is sent again, once, behind the script.
         """
-        self._under_way = False
+        self._under_way -= len(batch)
         if isinstance(replies, Exception):
             replies = [replies] * len(batch)
         else:

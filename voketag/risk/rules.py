@@ -146,6 +146,8 @@ def probing(seen: Observation, _history: History) -> Reason | None:
     An address may be a whole network of people, so it takes more of them.
     """
     device, address = seen.signals.device_bad_tokens, seen.signals.address_bad_tokens
+    if not device and not address:  # nearly always
+        return None
     if points_for("probing_address", address) > points_for("probing_device", device):
         sentence = "{} invalid codes were tried of late from this network."
         return _reason("probing_address", address, sentence)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from tests.replica import replica_of
-from tests.servers import Servers
+from tests.servers import Servers, eventually
 from voketag.errors import Overloaded, Unavailable
-from voketag.redis.connection import connect
-from voketag.redis.shared_pipeline import MAX_BYTES, MAX_CALLS, MAX_WAITING, SharedPipeline
+from voketag.redis.connection import connect, pack
+from voketag.redis.shared_pipeline import (
+    MANY_CALLS,
+    MAX_BYTES,
+    MAX_CALLS,
+    MAX_WAITING,
+    SharedPipeline,
+)
 
 LENGTH = b"redis.call('SET', KEYS[1], #ARGV[1]) return #ARGV[1]"
 
@@ -75,6 +82,47 @@ async def test_a_script_that_the_server_has_forgotten_is_loaded_again(redis_url:
         await redis.script_flush()
         replies = await asyncio.gather(*(shared.call(["key", b"x" * n]) for n in range(600)))
         assert replies == list(range(600))  # each once, and each its own
+        await shared.close()
+
+
+async def test_a_call_waits_for_many_others_and_not_for_a_few(redis_url: str) -> None:
+    script = b"return redis.call('RPUSH', KEYS[1], 'x')"
+    sha = hashlib.sha1(script, usedforsecurity=False).hexdigest()
+    size = len(pack(("EVALSHA", sha, 1, "key")))
+    async with connect(redis_url) as redis, connect(redis_url) as other:
+
+        async def all_but_the_first_are_unread() -> bool:
+            clients = await other.client_list(_type="normal")
+            unread = sum(int(client["qbuf"]) for client in clients)
+            return unread == (MANY_CALLS - 1) * size
+
+        shared = SharedPipeline(redis, script, 1, 0)
+        assert await shared.call(["key"]) == 1
+        await other.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")  # type: ignore[no-untyped-call]
+        held: list[asyncio.Future[int]] = []
+        for _ in range(MANY_CALLS + 3):
+            held.append(shared.call(["key"]))
+            await asyncio.sleep(0)  # each in a turn of the loop of its own
+        await eventually(all_but_the_first_are_unread)
+        await other.execute_command("CLIENT", "UNPAUSE")  # type: ignore[no-untyped-call]
+        assert await asyncio.gather(*held) == list(range(2, MANY_CALLS + 5))
+        await shared.close()
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+async def test_what_is_under_way_when_the_script_is_forgotten_happens_once(
+    redis_url: str, turns: int
+) -> None:
+    async with connect(redis_url) as redis:
+        shared = SharedPipeline(redis, b"return redis.call('INCR', KEYS[1])", 1, 0)
+        assert await shared.call(["key"]) == 1
+        await redis.script_flush()
+        called = []
+        for _ in range(40):
+            called.append(shared.call(["key"]))
+            if len(called) % turns == 0:
+                await asyncio.sleep(0)
+        assert sorted(await asyncio.gather(*called)) == list(range(2, 42))
         await shared.close()
 
 
