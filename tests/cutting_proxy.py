@@ -51,6 +51,10 @@ class CuttingProxy:
         task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):  # also where this ends before the server is reached
+            await self._forward(reader, writer)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         above, below = await asyncio.open_connection(*self._server_at)
         lose, frozen = asyncio.Event(), asyncio.Event()
         if self.freezes_new:
@@ -67,7 +71,6 @@ class CuttingProxy:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            writer.close()
             below.close()
 
     async def _requests(

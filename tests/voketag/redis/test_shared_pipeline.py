@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
+from tests.cutting_proxy import cutting_proxy
 from tests.replica import replica_of
-from tests.servers import Servers, eventually
+from tests.servers import Servers
 from voketag.errors import Overloaded, Unavailable
-from voketag.redis.connection import connect, pack
+from voketag.redis.connection import connect
 from voketag.redis.shared_pipeline import (
     MANY_CALLS,
     MAX_BYTES,
@@ -85,27 +85,22 @@ async def test_a_script_that_the_server_has_forgotten_is_loaded_again(redis_url:
         await shared.close()
 
 
-async def test_a_call_waits_for_many_others_and_not_for_a_few(redis_url: str) -> None:
-    script = b"return redis.call('RPUSH', KEYS[1], 'x')"
-    sha = hashlib.sha1(script, usedforsecurity=False).hexdigest()
-    size = len(pack(("EVALSHA", sha, 1, "key")))
-    async with connect(redis_url) as redis, connect(redis_url) as other:
-
-        async def all_but_the_first_are_unread() -> bool:
-            clients = await other.client_list(_type="normal")
-            unread = sum(int(client["qbuf"]) for client in clients)
-            return unread == (MANY_CALLS - 1) * size
-
-        shared = SharedPipeline(redis, script, 1, 0)
+async def test_a_call_waits_for_many_others_and_not_for_a_few(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that falls silent takes with it those that went, and none that waited."""
+    monkeypatch.setattr("voketag.redis.exchange.COMMAND_TIMEOUT_S", 1.0)
+    async with cutting_proxy(redis_url) as (proxy, url), connect(url) as redis:
+        shared = SharedPipeline(redis, b"return 1", 1, 0)
         assert await shared.call(["key"]) == 1
-        await other.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")  # type: ignore[no-untyped-call]
-        held: list[asyncio.Future[int]] = []
+        proxy.freeze()
+        called = []
         for _ in range(MANY_CALLS + 3):
-            held.append(shared.call(["key"]))
+            called.append(shared.call(["key"]))
             await asyncio.sleep(0)  # each in a turn of the loop of its own
-        await eventually(all_but_the_first_are_unread)
-        await other.execute_command("CLIENT", "UNPAUSE")  # type: ignore[no-untyped-call]
-        assert await asyncio.gather(*held) == list(range(2, MANY_CALLS + 5))
+        told = await asyncio.gather(*called, return_exceptions=True)
+        assert all(isinstance(one, Unavailable) for one in told[:MANY_CALLS])
+        assert told[MANY_CALLS:] == [1, 1, 1]
         await shared.close()
 
 
