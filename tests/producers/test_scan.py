@@ -309,8 +309,9 @@ async def test_forged_tokens_cost_no_command_and_are_summed(phone: Phone) -> Non
         body = await phone.scan(token)
         return any(reason["code"].startswith("probing") for reason in body["risk"]["reasons"])
 
+    # What the process sends by the clock is in it too, on a slow machine for many seconds.
     spent = await redis_commands(phone.wires) - before
-    assert spent < 40, f"{spent} commands for {forged} forgeries"
+    assert spent < forged / 2, f"{spent} commands for {forged} forgeries"
     streams = [f"scans:{{{shard}}}" for shard in range(2)]
     assert await phone.wires.streams.redis.exists(*streams) == 0
     await until(noticed, "the address's bad tokens in its risk")
