@@ -31,10 +31,13 @@ def environment(home: Path, variables: Mapping[str, str] | None = None) -> dict[
 
 
 async def voketag(
-    *arguments: str, environ: Mapping[str, str], stdin: bytes | None = None
+    *arguments: str,
+    environ: Mapping[str, str],
+    stdin: bytes | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> Finished:
     """Run `voketag` with these arguments to its end."""
-    return await run(*COMMAND, *arguments, environ=environ, stdin=stdin)
+    return await run(*COMMAND, *arguments, environ=environ, stdin=stdin, timeout_s=timeout_s)
 
 
 async def run(

@@ -22,6 +22,7 @@ COPIES = {"scan": 2, "factory": 2, "ops": 2, "score": 2, "persist": 2}
 ONCE = ("register", "anchor", "notify", "maintain")
 PROGRAMS = [copy for name in COPIES for copy in (name, f"{name}.2")] + list(ONCE)
 CONNECTIONS = 40
+RESTART_S = 200.0  # fourteen processes, one after the other, under load
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ async def test_f9_copies_are_restarted_one_by_one_without_a_failed_request(syste
         before = {name: system.pid(name) for name in PROGRAMS}
         assert len(set(before.values()) - {None}) == len(PROGRAMS)
         clients = load.start()
-        done = await voketag("restart", environ=environment(system.home))
+        done = await voketag("restart", environ=environment(system.home), timeout_s=RESTART_S)
         await end(*clients)
         assert (done.status, done.err) == (0, "")
         assert [line.split()[-1] for line in done.out.splitlines()[:-1]] == PROGRAMS

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 import pytest
 
-from tests.anchoring import World, open_world
+from tests.anchoring import HASTY, World, open_world
 from tests.servers import Servers
 from voketag.anchoring import confirmation
 from voketag.anchoring.registry import Registry, open_registry
@@ -37,6 +38,7 @@ async def cut_off(*_: object) -> object:
 async def test_f41_reorg_orphans_even_what_was_final(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    world.anchoring = world.process(dataclasses.replace(HASTY, raise_s=3600.0))
     batch_id = await world.batch()
     await world.until_quiet()
     raw = await signed_bytes(world)
