@@ -27,18 +27,19 @@ from voketag.redis.streams import Entry, add
 
 CHUNK_PRODUCTS = 5_000
 LARGE_PRODUCTS = 50_000
+AT_ONCE = 2  # batches of a stream: the products of one are derived while Postgres takes in others
 log = structlog.get_logger()
 
 
 def build(wires: Wires) -> Consumer:
     """The consumer of the batch streams.
 
-    Entries are taken one at a time: each may be seconds of work, and what follows from it need not
-    wait for the next.
+    Few entries are taken at once: each may be seconds of work, and what follows from it waits for
+    its neighbour.
     """
     streams = tuple(events.batches(shard) for shard in range(wires.settings.shards))
     register = Register(wires)
-    return Consumer("register", streams, register.handle, batch=1, buried=register.give_up)
+    return Consumer("register", streams, register.handle, batch=AT_ONCE, buried=register.give_up)
 
 
 class Register:
@@ -50,13 +51,18 @@ class Register:
         self._large = asyncio.Lock()
 
     async def handle(self, entries: Sequence[Entry]) -> Sequence[Command]:
-        """Make the batches of these entries. Raises Rejected for one that was never accepted."""
+        """Make the batches of these entries, all at once. Raises Rejected for one that was never
+        accepted, or whatever befell another, once none of them is at work any more.
+        """
         commands: list[Command] = []
         with self._tracer.handling("register", entries) as handling:
-            for at, entry in enumerate(entries):
-                accepted = events.decode(entry.fields or {}, BatchAccepted)
+            accepted = [events.decode(entry.fields or {}, BatchAccepted) for entry in entries]
+            made = await asyncio.gather(*map(self._made, accepted), return_exceptions=True)
+            for at, batch in enumerate(made):
+                if isinstance(batch, BaseException):
+                    raise batch
                 carried = {} if handling.onward is None else handling.onward[at]
-                commands += _what_follows(await self._made(accepted), carried)
+                commands += _what_follows(batch, carried)
         return commands
 
     async def give_up(self, entry: Entry, error: str) -> None:

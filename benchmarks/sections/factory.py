@@ -22,7 +22,7 @@ from benchmarks.systems.voketag import NAME, programs_of
 
 PRODUCTS = 1_000  # of a usual batch
 AT_ONCE = 8
-BATCHES = 60
+BATCHES = 600  # some ten seconds: a table that fills is slower than one that is new
 WARM_UP_BATCHES = 16
 SINGLES = 11
 SIZES = (1, 1_000, 100_000)
