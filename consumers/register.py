@@ -52,15 +52,17 @@ class Register:
 
     async def handle(self, entries: Sequence[Entry]) -> Sequence[Command]:
         """Make the batches of these entries, all at once. Raises Rejected for one that was never
-        accepted, or whatever befell another, once none of them is at work any more.
+        accepted, or whatever befell another; none of them is at work any more then.
         """
         commands: list[Command] = []
         with self._tracer.handling("register", entries) as handling:
             accepted = [events.decode(entry.fields or {}, BatchAccepted) for entry in entries]
-            made = await asyncio.gather(*map(self._made, accepted), return_exceptions=True)
+            making = [asyncio.create_task(self._made(one.batch_id)) for one in accepted]
+            try:
+                made = await asyncio.gather(*making)
+            finally:
+                await asyncio.wait(making)
             for at, batch in enumerate(made):
-                if isinstance(batch, BaseException):
-                    raise batch
                 carried = {} if handling.onward is None else handling.onward[at]
                 commands += _what_follows(batch, carried)
         return commands
@@ -77,21 +79,28 @@ class Register:
             notice = notices.of_batch("batch.failed", batch_id, failed.factory_id, failed.failed_at)
             await self._wires.streams.publish(events.NOTICES, events.encode(notice))
 
-    async def _made(self, accepted: BatchAccepted) -> Blueprint:
+    async def _made(self, batch_id: UUID) -> Blueprint:
         """The batch with its products stored, now or before. A failed one is tried again: that is
         what sending its dead letter once more asks for.
         """
+        made = await self._made_if_below(LARGE_PRODUCTS, batch_id)
+        if made is None:
+            async with self._large:  # waited for without a connection: others have work for it
+                made = await self._made_if_below(None, batch_id)
+        assert made is not None
+        return made
+
+    async def _made_if_below(self, products: int | None, batch_id: UUID) -> Blueprint | None:
+        """The same; None, and nothing done, where it has yet to be made and is of so many."""
         async with self._wires.database.transaction() as connection:
-            batch = await batches.blueprint_locked(connection, accepted.batch_id)
+            batch = await batches.blueprint_locked(connection, batch_id)
             if batch is None:
-                raise Rejected(f"no batch {accepted.batch_id} was accepted")
+                raise Rejected(f"no batch {batch_id} was accepted")
             if batch.status not in ("pending", "failed"):
                 return batch
-            if batch.product_count < LARGE_PRODUCTS:
-                root = await _store(connection, batch)
-            else:
-                async with self._large:
-                    root = await _store(connection, batch)
+            if products is not None and batch.product_count >= products:
+                return None
+            root = await _store(connection, batch)
             made = await batches.mark_processing(connection, batch.batch_id, root)
         log.info("batch stored", batch_id=str(batch.batch_id), products=batch.product_count)
         return made

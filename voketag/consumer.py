@@ -40,8 +40,8 @@ log = structlog.get_logger()
 class Consumer:
     """What one group does with its streams.
 
-    `handle` processes entries of one stream in order and gives the Redis commands that follow from
-    them; the loop carries those out in the instant in which it acknowledges the entries. `tick`,
+    `handle` processes entries of one stream and gives, in their order, the Redis commands that
+    follow; the loop carries those out in the instant in which it acknowledges the entries. `tick`,
     where there is one, runs by itself and after entries were handled; it gives the seconds until
     it wants to run again. `buried` hears of each entry that was given up, with the reason; the
     commands of `burial` are carried out in the instant in which an entry is buried.

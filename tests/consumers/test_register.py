@@ -112,8 +112,8 @@ async def test_nothing_is_seen_of_a_batch_that_was_not_finished(
 ) -> None:
     """Cut off in the middle, as a stop or a crash would, then taken up again."""
     count = 30_000
-    batch_id = await accept(wires, factory_id, count)
-    entries = [entry(events.encode(BatchAccepted(batch_id)))]
+    ids = [await accept(wires, factory_id, count) for _ in range(2)]
+    entries = [entry(events.encode(BatchAccepted(batch_id))) for batch_id in ids]
     handle = register.build(wires).handle
     cut = asyncio.ensure_future(handle(entries))
 
@@ -127,13 +127,13 @@ async def test_nothing_is_seen_of_a_batch_that_was_not_finished(
             )
 
     await until(copying, "the copy began")
-    assert await stored(wires, batch_id) == {}
+    assert [await stored(wires, batch_id) for batch_id in ids] == [{}, {}]
     cut.cancel()
     await asyncio.gather(cut, return_exceptions=True)
-    assert await stored(wires, batch_id) == {}
-    assert (await blueprint(wires, batch_id)).status == "pending"
+    assert [await stored(wires, batch_id) for batch_id in ids] == [{}, {}]
+    assert {(await blueprint(wires, batch_id)).status for batch_id in ids} == {"pending"}
     await handle(entries)
-    assert len(await stored(wires, batch_id)) == count
+    assert [len(await stored(wires, batch_id)) for batch_id in ids] == [count, count]
 
 
 async def test_while_postgres_is_away_the_batch_waits(
@@ -167,11 +167,37 @@ async def test_the_event_loop_lives_while_a_large_batch_is_made(
     assert turns > 3 * chunks
 
 
-async def test_one_of_two_that_comes_again_in_one_read_is_made_once(
+async def test_what_follows_from_batches_read_together_is_told_in_their_order(
     wires: Wires, factory_id: UUID
 ) -> None:
-    batch_id = await accept(wires, factory_id, 2000)
-    twice = [entry(events.encode(BatchAccepted(batch_id)))] * 2
-    commands = list(await register.build(wires).handle(twice))
-    assert commands[: len(commands) // 2] == commands[len(commands) // 2 :]
-    assert len(await stored(wires, batch_id)) == 2000
+    """The first takes longer than the second, and the last is the first once more."""
+    ids = [await accept(wires, factory_id, count) for count in (9000, 1)]
+    ids.append(ids[0])
+    entries = [entry(events.encode(BatchAccepted(batch_id))) for batch_id in ids]
+    commands = await register.build(wires).handle(entries)
+    ready = [words[-1] for words in commands if words[1] == events.ROOTS]
+    roots = [
+        events.decode_json(event, RootReady).batch_id for event in ready if isinstance(event, bytes)
+    ]
+    assert roots == ids
+    assert len(commands) == 2 * len(ids)
+    assert [len(await stored(wires, batch_id)) for batch_id in ids] == [9000, 1, 9000]
+
+
+async def test_large_batches_wait_for_each_other_without_a_connection(
+    wires: Wires, factory_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than the process has connections, and a small one that needs one."""
+    monkeypatch.setattr(register, "LARGE_PRODUCTS", 10_000)
+    larges = [await accept(wires, factory_id, 10_000) for _ in range(6)]
+    small = await accept(wires, factory_id, 1)
+    handle = register.build(wires).handle
+    made: list[UUID] = []
+
+    async def make(batch_id: UUID) -> None:
+        await handle([entry(events.encode(BatchAccepted(batch_id)))])
+        made.append(batch_id)
+
+    await asyncio.gather(*map(make, [*larges, small]))
+    assert made.index(small) < 2
+    assert {*made} == {*larges, small}

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumers import register
 from tests.accepted_batches import (
@@ -48,9 +49,11 @@ async def test_a_batch_that_cannot_be_made_holds_up_none_that_was_read_with_it(
     unknown, batch_id = identifiers.new_id(), await accept(wires, factory_id, 3000)
     await announce(wires, unknown)
     await announce(wires, batch_id)
-    async with running(wires, register.build(wires)):
-        await reaches(wires, batch_id, "processing")
-        await until(lambda: acknowledged(wires), "acknowledged")
+    with capture_logs() as logged:
+        async with running(wires, register.build(wires)):
+            await reaches(wires, batch_id, "processing")
+            await until(lambda: acknowledged(wires), "acknowledged")
+    assert "batch failed: entry by entry now" in {line["event"] for line in logged}
     assert len(await stored(wires, batch_id)) == 3000
     assert len(await told(wires, events.batches(0) + events.DEAD_SUFFIX)) == 1
     assert len(set(await told(wires, events.ROOTS))) == 1
