@@ -62,6 +62,7 @@ class Register:
                 made = await asyncio.gather(*making)
             finally:
                 await asyncio.wait(making)
+                del making  # a failure would hold itself, and a tree, until garbage is collected
             for at, batch in enumerate(made):
                 carried = {} if handling.onward is None else handling.onward[at]
                 commands += _what_follows(batch, carried)
