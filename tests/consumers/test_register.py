@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
@@ -20,27 +19,13 @@ from tests.accepted_batches import (
     told,
     tree_of,
 )
-from tests.factory_floor import running, settings_for, until
+from tests.factory_floor import running, until
 from tests.servers import Servers
-from voketag import events, merkle, notices, process
+from voketag import events, merkle, notices
 from voketag.batches.making import Maker
 from voketag.errors import Unavailable
 from voketag.events import BatchAccepted, Notice, RootReady
 from voketag.process import Wires
-from voketag.records import factories
-
-
-@pytest.fixture
-async def wires(redis_url: str, database_url: str) -> AsyncIterator[Wires]:
-    settings = settings_for(redis_url, database_url, SHARDS="1")
-    async with process.open_wires(settings, database=True) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def factory_id(wires: Wires) -> UUID:
-    async with wires.database.connection() as connection:
-        return (await factories.create_factory(connection, "F", "f@example.com"))[0]
 
 
 def given_serials(count: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -27,20 +26,6 @@ from voketag.batches.making import Maker
 from voketag.errors import Rejected
 from voketag.events import BatchAccepted, Notice
 from voketag.process import Wires
-from voketag.records import factories
-
-
-@pytest.fixture
-async def wires(redis_url: str, database_url: str) -> AsyncIterator[Wires]:
-    settings = settings_for(redis_url, database_url, SHARDS="1")
-    async with process.open_wires(settings, database=True) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def factory_id(wires: Wires) -> UUID:
-    async with wires.database.connection() as connection:
-        return (await factories.create_factory(connection, "F", "f@example.com"))[0]
 
 
 async def test_a_batch_that_cannot_be_made_holds_up_none_that_was_read_with_it(
