@@ -84,22 +84,22 @@ class Register:
         """The batch with its products stored, now or before. A failed one is tried again: that is
         what sending its dead letter once more asks for.
         """
-        made = await self._made_if_below(LARGE_PRODUCTS, batch_id)
+        made = await self._make(batch_id, even_large=False)
         if made is None:
             async with self._large:  # waited for without a connection: others have work for it
-                made = await self._made_if_below(None, batch_id)
+                made = await self._make(batch_id, even_large=True)
         assert made is not None
         return made
 
-    async def _made_if_below(self, products: int | None, batch_id: UUID) -> Blueprint | None:
-        """The same; None, and nothing done, where it has yet to be made and is of so many."""
+    async def _make(self, batch_id: UUID, *, even_large: bool) -> Blueprint | None:
+        """The same; None, and nothing done, where it has yet to be made and is too large."""
         async with self._wires.database.transaction() as connection:
             batch = await batches.blueprint_locked(connection, batch_id)
             if batch is None:
                 raise Rejected(f"no batch {batch_id} was accepted")
             if batch.status not in ("pending", "failed"):
                 return batch
-            if products is not None and batch.product_count >= products:
+            if batch.product_count >= LARGE_PRODUCTS and not even_large:
                 return None
             root = await _store(connection, batch)
             made = await batches.mark_processing(connection, batch.batch_id, root)

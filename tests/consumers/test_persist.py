@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 
 from consumers import persist
-from tests.factory_floor import running, settings_for, until
+from tests.factory_floor import running, until
 from tests.scored_scans import (
     acknowledged,
     nothing_buried,
@@ -21,16 +20,9 @@ from tests.scored_scans import (
     statistics_hold,
 )
 from tests.servers import Servers
-from voketag import events, identifiers, process
+from voketag import events, identifiers
 from voketag.process import Wires
 from voketag.records import known_products, scans
-
-
-@pytest.fixture
-async def wires(redis_url: str, database_url: str) -> AsyncIterator[Wires]:
-    settings = settings_for(redis_url, database_url, SHARDS="1")
-    async with process.open_wires(settings, database=True) as opened:
-        yield opened
 
 
 async def test_f31_f34_replays_land_on_themselves(wires: Wires) -> None:
